@@ -1,0 +1,64 @@
+# Everything that a checkout can do.  `make run` and `make test` set up what they need.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# What only the tests need: machines to boot images in, and a real terminal.
+TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux
+
+.PHONY: run demo test lint format tools test-tools bench picture clean
+
+run: $(VENV)/run
+	@$(BIN)/ami-wizard --practice
+
+# The same build without questions.
+demo: $(VENV)/run tools
+	@$(BIN)/ami-wizard new --practice --defaults
+
+test: $(VENV)/dev tools test-tools lint
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev
+	$(BIN)/python -m tests.bench
+
+picture: $(VENV)/run
+	$(BIN)/python -m screens.picture docs/wizard.svg
+
+# Root installs what is missing; anyone else is told the one command.
+tools: $(VENV)/run
+	@if [ "$$(id -u)" != 0 ]; then $(BIN)/ami-wizard doctor > /dev/null; \
+	elif ! $(BIN)/ami-wizard doctor > /dev/null 2>&1; then \
+	  apt-get update -qq; $(BIN)/ami-wizard doctor --install --yes > /dev/null; fi
+
+test-tools:
+	@missing=$$(for name in $(TEST_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q '^install ok' || echo $$name; done); \
+	if [ -n "$$missing" ]; then \
+	  install="apt-get install --no-install-recommends -y $$(echo $$missing)"; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update && DEBIAN_FRONTEND=noninteractive $$install; \
+	  else echo "The tests need: sudo $$install" >&2; exit 1; fi; fi
+
+$(VENV)/run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ami-wizard needs Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing: sudo apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up ($(VENV))…"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV)
