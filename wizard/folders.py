@@ -1,0 +1,41 @@
+"""Where state lies: the platform's usual folders, or everything under AMI_WIZARD_HOME."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_state_path
+
+
+def _home() -> Path | None:
+    home = os.environ.get("AMI_WIZARD_HOME")
+    return Path(home).absolute() if home else None
+
+
+def builds() -> Path:
+    """One folder a build: its recipe, events, journals and logs."""
+    return (_home() or user_state_path("ami-wizard")) / "builds"
+
+
+def ahead() -> Path:
+    """The work that begins while questions are still being answered: like a build, but nobody asked for it yet."""
+    return (_home() or user_cache_path("ami-wizard")) / "ahead"
+
+
+def drafts() -> Path:
+    """Answers of a wizard that has not started its build yet."""
+    return (_home() or user_state_path("ami-wizard")) / "drafts"
+
+
+def practice() -> Path:
+    """The practice cloud: what was uploaded and registered there."""
+    return (_home() or user_state_path("ami-wizard")) / "practice"
+
+
+def results() -> Path:
+    """What finished steps left, by their keys; shared by all builds."""
+    return (_home() or user_cache_path("ami-wizard")) / "results"
+
+
+def downloads() -> Path:
+    """Packages that were fetched; shared by all builds."""
+    return (_home() or user_cache_path("ami-wizard")) / "downloads"

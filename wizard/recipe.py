@@ -1,0 +1,281 @@
+"""The recipe: what the user chose.  Typed, checked, read from TOML and written to it."""
+
+import contextlib
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from wizard import presets
+from wizard.explain import Failure
+
+Arch = Literal["i386", "x86_64", "arm64"]
+Virtualization = Literal["paravirtual", "hvm"]
+Storage = Literal["ebs", "s3"]
+BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
+
+# Source of the name's rule: the RegisterImage API reference (FACTS.md §4).
+AmiName = Annotated[str, StringConstraints(min_length=3, max_length=128, pattern=r"^[A-Za-z0-9()\[\] ./\-'@_]+$")]
+Hostname = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,62})(\.[a-zA-Z0-9-]{1,63})*$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:~/=-]*$")]
+"""Something that stands on a command line as it is: a package, a release, a time zone."""
+# A line break would end a line of a file that we write, or of the script; the other control codes could fool a reader.
+Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""Free text on one line: a path.  Commands must quote it."""
+# The characters of RFC 3986 without those that a shell or apt's lists of sources read otherwise.
+Address = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#@%+,=&-]+$")]
+SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
+"""A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
+
+
+class Table(BaseModel):
+    """A table of the recipe; a key that nobody knows is a mistake, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Target(Table):
+    """Where the AMI will live and how an instance of it starts."""
+
+    region: Word
+    arch: Arch
+    virtualization: Virtualization = "hvm"
+    storage: Storage = "ebs"
+    aki: Annotated[str, StringConstraints(pattern=r"^aki-[0-9a-f]{8,17}$")] | None = None
+    boot_mode: BootMode | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _i386_is_paravirtual(cls, given: Any) -> Any:
+        """The only virtualization that i386 has is its default."""
+        if isinstance(given, dict) and given.get("arch") == "i386":
+            return {"virtualization": "paravirtual", **given}
+        return given
+
+
+class Kernel(Table):
+    """The kernel: the distribution's, or files that the user built.  Paths are absolute once a recipe is loaded."""
+
+    source: Literal["distro", "files"] = "distro"
+    image: Line | None = None
+    config: Line | None = None
+    modules: Line | None = None
+
+
+class Disk(Table):
+    """The partition layout, by its name in presets/layouts, and the volume's size in GiB (None: from the content)."""
+
+    layout: Word | None = None
+    size_gib: Annotated[int, Field(strict=True, ge=1, le=16384)] | None = None
+
+
+class Distro(Table):
+    """The userland."""
+
+    name: Word = "debian"
+    release: Word = "bookworm"
+    mirror: Address | None = None
+    packages: tuple[Word, ...] = ()
+
+
+class System(Table):
+    """What the running system is told; what is left out comes from instance metadata."""
+
+    hostname: Hostname | None = None
+    ssh_authorized_keys: tuple[SshKey, ...] = ()
+    timezone: Word = "UTC"
+    locale: Word = "C.UTF-8"
+
+
+class Recipe(Table):
+    """A complete, shareable description of a build."""
+
+    name: AmiName
+    target: Target
+    kernel: Kernel = Kernel()
+    disk: Disk = Disk()
+    distro: Distro = Distro()
+    system: System = System()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a recipe: where, what, and the nearest right spelling if there is one."""
+
+    place: str
+    message: str
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        hint = f" Did you mean {self.suggestion}?" if self.suggestion else ""
+        return f"{self.place}: {self.message}{hint}"
+
+
+def load(path: Path) -> Recipe:
+    """Reads and checks a recipe file; relative paths in it are taken from its folder.
+
+    Raises Failure: `unreadable-recipe`, `bad-recipe` (every problem at once, as evidence).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure("unreadable-recipe", path=path, evidence=[str(error)]) from error
+    try:
+        answers = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Failure("bad-recipe", path=path, count=1, evidence=[f"not TOML: {error}"]) from error
+    return from_answers(answers, folder=path.resolve().parent, path=path)
+
+
+def from_answers(answers: Mapping[str, Any], folder: Path | None = None, path: Path | None = None) -> Recipe:
+    """A checked recipe from plain tables.  Raises Failure `bad-recipe` with every problem at once."""
+    problems = list(problems_of(answers, folder))
+    if problems:
+        where = path or "these answers"
+        raise Failure("bad-recipe", path=where, count=len(problems), evidence=[str(problem) for problem in problems])
+    return _with_absolute_paths(Recipe.model_validate(answers), folder)
+
+
+def problems_of(answers: Mapping[str, Any], folder: Path | None = None) -> Iterator[Problem]:
+    """Everything that is wrong with these answers: spelling and types first, then what does not go together."""
+    from wizard.plan.defaults import combination_problems
+
+    try:
+        recipe = _with_absolute_paths(Recipe.model_validate(answers), folder)
+    except ValidationError as error:
+        details = error.errors()
+        for detail in details:
+            yield _problem(detail)
+        yield from _problems_of_the_rest(answers, [detail["loc"] for detail in details], folder)
+        return
+    yield from combination_problems(recipe)
+
+
+def dumps(recipe: Recipe) -> str:
+    """The recipe as TOML: every answer that was given or taken by default, tables in the order of the screens."""
+    document = tomlkit.document()
+    for key, value in recipe.model_dump(exclude_none=True, mode="json").items():
+        document[key] = value
+    return tomlkit.dumps(document)
+
+
+def _with_absolute_paths(recipe: Recipe, folder: Path | None) -> Recipe:
+    if folder is None:
+        return recipe
+    kernel = recipe.kernel
+    paths = {
+        name: str(folder / _at_home(value))
+        for name in ("image", "config", "modules")
+        if (value := getattr(kernel, name)) is not None
+    }
+    return recipe.model_copy(update={"kernel": kernel.model_copy(update=paths)})
+
+
+def _at_home(path: str) -> Path:
+    """`~` is one's home; a `~name` that nobody has is a file's name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def _problems_of_the_rest(
+    answers: Mapping[str, Any], wrong: list[tuple[int | str, ...]], folder: Path | None
+) -> Iterator[Problem]:
+    """What does not go together in the answers that are well-formed, so that one misspelling hides nothing else.
+
+    A table with a misspelling is not judged any further: what it lacks might be what was misspelt.  The target is,
+    as far as it goes, and alone if something in it is wrong, because most other answers depend on it.
+    """
+    from wizard.plan.defaults import combination_problems, region_problem, target_problems
+
+    bad = {place[:2] for place in wrong}
+    rest = {table: _without(content, table, bad) for table, content in answers.items() if (table,) not in bad}
+    tables = {place[0] for place in bad}
+    region = rest.get("target", {}).get("region") if ("target", "arch") in bad else None
+    if isinstance(region, str) and (unknown := region_problem(region)):
+        yield unknown
+    with contextlib.suppress(ValidationError):
+        if "target" in tables:
+            yield from target_problems(Target.model_validate(rest.get("target", {})))
+        else:
+            recipe = _with_absolute_paths(Recipe.model_validate({"name": "unnamed", **rest}), folder)
+            found = combination_problems(recipe)
+            yield from (problem for problem in found if problem.place.split(".")[0] not in tables)
+
+
+def _without(content: Any, table: str, bad: set[tuple[int | str, ...]]) -> Any:
+    if not isinstance(content, Mapping):
+        return content
+    return {key: value for key, value in content.items() if (table, key) not in bad}
+
+
+def _problem(detail: Mapping[str, Any]) -> Problem:
+    location = detail["loc"]
+    place = ".".join(str(part) for part in location)
+    match detail["type"]:
+        case "extra_forbidden":
+            known = _fields_at(location[:-1])
+            return Problem(place, "nobody knows this key.", nearest(str(location[-1]), known))
+        case "missing":
+            return Problem(place, "is needed and not given.")
+        case "literal_error":
+            choices = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+            given = detail["input"]
+            return Problem(place, f"is {given!r}; it can be {', '.join(choices)}.", nearest(str(given), choices))
+        case "string_pattern_mismatch":
+            example = _example(".".join(map(str, location[:2])))
+            return Problem(place, f"is {detail['input']!r}, which cannot stand there; a right one is like {example}.")
+        case kind:
+            rule = RULES[kind].format_map(detail.get("ctx", {})) if kind in RULES else detail["msg"].lower()
+            return Problem(place, f"is {detail['input']!r}; {rule}.")
+
+
+def _example(place: str) -> str:
+    """An answer that makes sense: as the questions show it, or of what is not asked."""
+    asked = presets.load("questions").get(place, {})
+    return str(asked.get("example") or EXAMPLES.get(place, "one or more letters, digits and . _ + -"))
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def nearest(word: str, choices: list[str]) -> str | None:
+    """The choice that is spelt most like the word; None when none is like it."""
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+RULES = {
+    "int_type": "it must be a whole number, without quotes",
+    "string_type": "it must be a text in quotes",
+    "tuple_type": 'it must be a list: ["…", "…"]',
+    "model_type": "it must be a table: its name in brackets on a line of its own, and its answers below",
+    "string_too_short": "it must have at least {min_length} characters",
+    "string_too_long": "it can have at most {max_length} characters",
+    "greater_than_equal": "it must be at least {ge}",
+    "less_than_equal": "it can be at most {le}",
+}
+"""What pydantic calls a mistake, in words of ours."""
+
+EXAMPLES = {
+    "target.aki": "aki-5c21674b",
+    "distro.mirror": "https://mirror.example.org/debian",
+    "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",
+    "system.locale": "C.UTF-8",
+}
+
+ARCHITECTURES: tuple[str, ...] = get_args(Arch)
