@@ -1,0 +1,1 @@
+"""What an AMI is made for: region, architecture, virtualization, and the AKI of a paravirtual one."""
