@@ -1,0 +1,235 @@
+"""The kernel audit: verdicts and what they rest on."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wizard import presets
+from wizard.explain import Failure
+from wizard.kernel.audit import Verdict, audit, needs_initramfs, profiles_for
+from wizard.kernel.config import KernelConfig, packed_as, parse, recorded, unseen
+from wizard.kernel.profiles import Version, numbers, profile
+
+EC2 = ("pv-i386", "pv-x86_64", "hvm-x86_64", "hvm-arm64")
+
+
+def changed(config: KernelConfig, **options: str | None) -> KernelConfig:
+    """The config with options set, or (None) not mentioned any more."""
+    merged = {**config.options, **options}
+    return replace(config, options={name: value for name, value in merged.items() if value is not None})
+
+
+def fit_for(name: str, version: Version) -> KernelConfig:
+    """A config that gives a profile all that it asks for."""
+    options = {f"FILLER_{number}": "y" for number in range(60)}
+    for rule in profile(name).rules:
+        options[rule.name] = {"y-or-m": "y", "set": "500"}.get(rule.wanted, rule.wanted)
+    # EXT4_FS alone serves as the root file system: an alternative would hide that it was taken away.
+    return KernelConfig(options, version, profile(name).arch)
+
+
+def worst(verdict: Verdict) -> set[str]:
+    return {finding.option for finding in verdict.findings if finding.severity != "recommended"}
+
+
+FIT = [("pv-i386", (5, 4)), ("pv-x86_64", (6, 12)), ("hvm-x86_64", (6, 12)), ("hvm-arm64", (6, 12))]
+
+
+@pytest.mark.parametrize(("name", "version"), FIT)
+def test_a_kernel_with_all_that_is_asked_for_boots_and_is_reachable(name: str, version: Version) -> None:
+    verdict = audit(fit_for(name, version), name)
+    assert (verdict.boots, verdict.reachable, verdict.findings) == (True, True, ())
+
+
+@pytest.mark.parametrize(("name", "version"), FIT)
+def test_every_single_option_that_is_taken_away_is_found(name: str, version: Version) -> None:
+    fit = fit_for(name, version)
+    for rule in profile(name).rules:
+        opposite = "y" if rule.wanted == "n" else "n"
+        is_needed = (rule.since or ()) <= version <= (rule.until or (99,)) and rule.arch in (None, fit.arch)
+        verdict = audit(changed(fit, **{rule.name: opposite}), name)
+        assert [finding.option for finding in verdict.findings] == ([rule.name] if is_needed else [])
+        if is_needed:
+            assert verdict.boots is (rule.severity != "boot")
+            assert verdict.reachable is (rule.severity == "recommended")
+
+
+def test_debians_amd64_kernel_boots_everywhere_and_its_cloud_kernel_not_under_pv_grub() -> None:
+    """Both were booted under Xen and under BIOS and UEFI; the cloud kernel's lz4 stopped PV-GRUB."""
+    for name in ("pv-x86_64", "hvm-x86_64"):
+        assert worst(audit(recorded("debian-bookworm-amd64"), name)) == set()
+    cloud = recorded("debian-bookworm-cloud-amd64")
+    assert worst(audit(cloud, "hvm-x86_64")) == set()
+    assert worst(audit(cloud, "pv-x86_64")) == {"KERNEL_LZ4"}
+    assert audit(recorded("debian-bookworm-cloud-arm64"), "hvm-arm64").boots is True
+
+
+def test_a_kernel_that_was_packed_again_with_gzip_is_judged_as_what_it_is_now() -> None:
+    """Debian's cloud kernel as a gzipped ELF booted under PV-GRUB, 7 times of 7."""
+    cloud = packed_as(recorded("debian-bookworm-cloud-amd64"), "gzip")
+    assert audit(cloud, "pv-x86_64").boots is True
+
+
+def test_a_32_bit_kernel_after_5_8_never_boots_as_a_paravirtual_guest() -> None:
+    verdict = audit(recorded("debian-bookworm-686-pae"), "pv-i386")
+    assert verdict.boots is False
+    assert worst(verdict) == {"XEN_PV"}
+    assert audit(fit_for("pv-i386", (5, 8, 18)), "pv-i386").boots is True
+    assert audit(fit_for("pv-i386", (5, 9)), "pv-i386").boots is False
+
+
+def test_a_kernel_without_a_network_driver_boots_but_cannot_be_reached() -> None:
+    verdict = audit(changed(recorded("debian-bookworm-amd64"), XEN_NETDEV_FRONTEND="n"), "pv-x86_64")
+    assert (verdict.boots, verdict.reachable) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("pv-x86_64", "HVC_XEN"), ("hvm-x86_64", "ENA_ETHERNET"), ("hvm-x86_64", "SERIAL_8250_CONSOLE")],
+)
+def test_a_lost_console_or_network_is_access_and_not_boot(name: str, option: str) -> None:
+    verdict = audit(changed(recorded("debian-bookworm-amd64"), **{option: "n"}), name)
+    assert [f.severity for f in verdict.findings if f.option == option] == ["access"]
+
+
+def test_a_disk_driver_as_a_module_will_do_with_an_initramfs_only() -> None:
+    config = changed(recorded("debian-bookworm-amd64"), BLK_DEV_NVME="m")
+    assert audit(config, "hvm-x86_64").boots is True
+    without = audit(config, "hvm-x86_64", initramfs=False)
+    assert without.boots is False
+    assert "BLK_DEV_NVME" in worst(without)
+
+
+def test_an_initramfs_is_of_no_use_to_a_kernel_that_cannot_unpack_one() -> None:
+    config = changed(recorded("debian-bookworm-amd64"), BLK_DEV_NVME="m", BLK_DEV_INITRD="n")
+    assert "BLK_DEV_NVME" in worst(audit(config, "hvm-x86_64"))
+
+
+def test_a_network_driver_as_a_module_needs_no_initramfs() -> None:
+    config = changed(recorded("debian-bookworm-amd64"), ENA_ETHERNET="m")
+    assert "ENA_ETHERNET" not in worst(audit(config, "hvm-x86_64", initramfs=False))
+
+
+def test_an_option_that_the_version_does_not_have_is_not_missed() -> None:
+    fit = fit_for("pv-x86_64", (3, 0, 4))
+    old = changed(fit, HYPERVISOR_GUEST=None, XEN_PV=None, PARAVIRT_GUEST="y")
+    assert audit(old, "pv-x86_64").boots is True
+    new = replace(old, version=(6, 1))
+    assert worst(audit(new, "pv-x86_64")) == {"HYPERVISOR_GUEST", "XEN_PV"}
+
+
+def test_where_the_version_is_unknown_the_earlier_name_is_accepted() -> None:
+    fit = replace(changed(fit_for("pv-x86_64", (3, 0, 4)), HYPERVISOR_GUEST=None, XEN_PV=None), version=None)
+    assert worst(audit(fit, "pv-x86_64")) == set()
+    assert worst(audit(changed(fit, PARAVIRT_GUEST=None), "pv-x86_64")) == {"HYPERVISOR_GUEST"}
+    assert worst(audit(changed(fit, XEN_PV="n"), "pv-x86_64")) == {"XEN_PV"}
+
+
+@pytest.mark.parametrize("name", EC2)
+def test_an_empty_config_is_unknown_and_never_fine(name: str) -> None:
+    verdict = audit(parse(""), name)
+    assert (verdict.boots, verdict.reachable, verdict.findings) == (None, None, ())
+
+
+def test_a_config_that_is_cut_off_can_fail_but_not_pass() -> None:
+    cut = parse("# Linux/x86 6.1.0 Kernel Configuration\nCONFIG_64BIT=y\n# CONFIG_XEN is not set\n")
+    assert audit(cut, "pv-x86_64").boots is False
+    assert worst(audit(cut, "pv-x86_64")) == {"XEN"}
+    assert audit(changed(cut, XEN="y"), "pv-x86_64").boots is None
+
+
+def test_an_image_without_its_config_can_still_be_ruled_out() -> None:
+    lz4 = packed_as(unseen("x86_64", "6.1.0-56-cloud-amd64"), "lz4")
+    assert audit(lz4, "pv-x86_64").boots is False
+    assert audit(lz4, "hvm-x86_64").boots is None
+    assert audit(unseen("i386", "6.1.0"), "pv-i386").boots is False
+    assert audit(unseen("x86_64", "5.4.0"), "pv-i386").boots is False
+
+
+@pytest.mark.parametrize("name", EC2)
+def test_a_kernel_for_another_architecture_never_boots(name: str) -> None:
+    arches = {
+        "debian-bookworm-amd64": "x86_64",
+        "debian-bookworm-cloud-arm64": "arm64",
+        "debian-bookworm-686-pae": "i386",
+    }
+    for recording, arch in arches.items():
+        if arch != profile(name).arch:
+            assert audit(recorded(recording), name).boots is False
+
+
+def test_a_kernel_without_any_root_file_system_does_not_boot() -> None:
+    none = dict.fromkeys(("EXT2_FS", "EXT3_FS", "EXT4_FS", "BTRFS_FS", "XFS_FS"), "n")
+    config = changed(recorded("debian-bookworm-amd64"), **none)
+    assert "EXT4_FS" in worst(audit(config, "hvm-x86_64"))
+    assert "EXT4_FS" not in worst(audit(changed(config, XFS_FS="y"), "hvm-x86_64"))
+
+
+def test_the_profiles_of_an_architecture_are_those_that_it_can_run_as() -> None:
+    assert set(profiles_for("x86_64")) == {"pv-x86_64", "hvm-x86_64"}
+    assert profiles_for("i386") == ("pv-i386",)
+    assert profiles_for("arm64") == ("hvm-arm64",)
+    assert set(profiles_for(None)) == set(EC2)
+    assert profiles_for("riscv") == ()
+
+
+def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
+    with pytest.raises(Failure) as caught:
+        audit(parse(""), "pv-sparc")
+    assert "pv-x86_64" in caught.value.facts["known"]
+
+
+@pytest.mark.parametrize(
+    ("options", "virtualization", "root_fs", "needed"),
+    [
+        ({}, "paravirtual", "ext4", False),
+        ({"XEN_BLKDEV_FRONTEND": "m"}, "paravirtual", "ext4", True),
+        ({"XEN_BLKDEV_FRONTEND": "m"}, "hvm", "ext4", True),
+        ({"BLK_DEV_NVME": "m"}, "paravirtual", "ext4", False),
+        ({"BLK_DEV_NVME": "m"}, "hvm", "ext4", True),
+        ({"BTRFS_FS": "m"}, "hvm", "ext4", False),
+        ({"BTRFS_FS": "m"}, "hvm", "btrfs", True),
+        ({"EXT4_FS": "m"}, "hvm", "ext3", True),
+        ({"EXT2_FS": "m", "EXT4_USE_FOR_EXT2": "y"}, "hvm", "ext2", False),
+        ({"EXT4_FS": "m"}, "hvm", "btrfs", False),
+    ],
+)
+def test_an_initramfs_is_needed_where_the_disk_driver_or_the_root_file_system_is_a_module(
+    options: dict[str, str], virtualization: str, root_fs: str, needed: bool
+) -> None:
+    every = {rule.name: "y" for name in presets.names("kernel") for rule in profile(name).rules}
+    config = KernelConfig({**every, **options}, (6, 1), "x86_64")
+    assert needs_initramfs(config, virtualization, root_fs, "gpt") is needed
+
+
+@pytest.mark.parametrize("name", presets.names("kernel"))
+def test_every_rule_says_why_what_breaks_and_where_that_is_written(name: str) -> None:
+    for rule in profile(name).own:
+        assert rule.severity in ("boot", "access", "recommended")
+        assert rule.why
+        assert rule.breaks
+        assert rule.source
+        assert not rule.why.startswith(("As ", "See "))
+        assert not rule.breaks.startswith(("As ", "See "))
+        assert rule.since is None or rule.until is None or rule.since <= rule.until
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert numbers("6.1.0-56-cloud-amd64") == (6, 1, 0)
+    assert numbers("3.10") > numbers("3.9")
+    assert numbers("2.6.32.71") == (2, 6, 32, 71)
+    assert numbers("6.12.0-rc3") == (6, 12, 0)
+    assert numbers("6.12+") == (6, 12)
+    assert numbers("custom") == ()
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(st.sampled_from(sorted(fit_for("pv-x86_64", (6, 1)).options)), st.sampled_from("ymn")))
+def test_the_verdict_always_follows_from_the_findings(options: dict[str, str]) -> None:
+    verdict = audit(changed(fit_for("pv-x86_64", (6, 1)), **options), "pv-x86_64")
+    severities = [finding.severity for finding in verdict.findings]
+    assert verdict.boots is ("boot" not in severities)
+    assert verdict.reachable is not bool({"boot", "access"} & set(severities))
+    assert severities == sorted(severities, key=("boot", "access", "recommended").index)

@@ -1,0 +1,1 @@
+"""Kernels: their configs and images, read and audited for EC2."""
