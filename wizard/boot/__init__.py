@@ -1,0 +1,1 @@
+"""What makes an image start: menu.lst for PV-GRUB, GRUB for BIOS and UEFI."""

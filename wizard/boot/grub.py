@@ -1,0 +1,142 @@
+"""GRUB for BIOS and UEFI: its menu, and its images made from the host's modules."""
+
+from wizard.boot.commandline import boot_path, kernel_arguments
+from wizard.disk.layout import DiskIds, Layout, Partition
+from wizard.plan.steps import Run, Step, Write
+
+MODULES = [
+    *("part_gpt", "part_msdos", "fat", "ext2", "btrfs", "gzio"),
+    *("normal", "configfile", "linux", "search", "search_fs_uuid", "test"),
+    *("minicmd", "echo", "ls", "cat", "reboot", "halt"),
+]
+"""To find the menu and load the kernel; the last line is for whoever stands at GRUB's prompt."""
+
+EFI = {"x86_64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}
+"""GRUB's platform, and the name that firmware looks for (UEFI specification 2.10, §3.5.1.1)."""
+
+GRUB_FOLDER = "/usr/lib/grub"
+
+BOOT_CODE_BYTES = 440
+"""The boot code of an MBR ends where the disk's signature begins."""
+
+
+def grub_cfg(layout: Layout, ids: DiskIds, title: str, arch: str, *, has_initramfs: bool) -> str:
+    """GRUB's menu: on the serial port, which is what EC2 shows; root by UUID."""
+    folder = boot_path(layout)
+    arguments = kernel_arguments(layout, ids, is_pv=False, has_initramfs=has_initramfs)
+    # GRUB for arm64 speaks to the firmware's console, which on EC2 is the serial port.
+    serial = [
+        "serial --unit=0 --speed=115200",
+        "terminal_input serial console",
+        "terminal_output serial console",
+    ]
+    lines = [
+        "set timeout=1",
+        *(serial if arch == "x86_64" else []),
+        f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}",
+        f'menuentry "{title}" {{',
+        f"    linux {folder}/vmlinuz {arguments}",
+        *([f"    initrd {folder}/initrd.img"] if has_initramfs else []),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, str]) -> Step:
+    """The step that makes GRUB's images.
+
+    On x86_64 from the host's modules, beside the userland that it does not need; on arm64 they come with the userland.
+    """
+    boots_by = "BIOS and UEFI" if arch == "x86_64" and layout.at("/boot/efi") else "UEFI" if arch == "arm64" else "BIOS"
+    actions: list[Run | Write] = [Write("bootloader/early.cfg", _early_cfg(layout, ids))]
+    if arch == "x86_64":
+        actions += _bios_images(layout)
+    if esp := layout.at("/boot/efi"):
+        actions += _esp_image(esp, ids, arch)
+    return Step(
+        "bootloader",
+        f"Make the boot loader ({boots_by})",
+        "An HVM instance starts like a PC: its firmware reads GRUB from the disk, and GRUB starts the kernel. "
+        "These are GRUB's two small programs, told by UUID where their menu lies.",
+        tuple(actions),
+        ("bootstrap",) if arch == "arm64" else (),
+        inputs,
+    )
+
+
+def install_commands(layout: Layout, arch: str) -> tuple[Run, ...]:
+    """What puts the boot loader into image/disk.img.
+
+    boot.img is the MBR's code: at 0x5c it holds the sector of core.img, at 0x66 a jump that is only for floppies.
+    core.img's first sector holds at 500 the sector where the rest of it lies.
+    Source: GRUB 2.06, grub-core/boot/i386/pc/boot.S and diskboot.S, and util/setup.c, which writes the same.
+    """
+    commands = []
+    if arch == "x86_64":
+        bios = next((part for part in layout.partitions if part.filesystem == "bios-boot"), None)
+        sector = bios.start_mib * 2048 if bios else 1
+        commands += [
+            f"dd if=bootloader/boot.img of=image/disk.img bs={BOOT_CODE_BYTES} count=1 conv=notrunc status=none",
+            _patch(0x5C, sector.to_bytes(8, "little")),
+            _patch(0x66, b"\x90\x90"),
+            f"dd if=bootloader/core.img of=image/disk.img bs=512 seek={sector} conv=notrunc status=none",
+            _patch(sector * 512 + 500, (sector + 1).to_bytes(8, "little")),
+        ]
+    if esp := layout.at("/boot/efi"):
+        commands.append(
+            f"dd if=bootloader/esp.img of=image/disk.img bs=1M seek={esp.start_mib} conv=notrunc,sparse status=none"
+        )
+    return tuple(Run(command) for command in commands)
+
+
+def _patch(offset: int, data: bytes) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in data)
+    return f"printf '{octal}' | dd of=image/disk.img bs=1 seek={offset} conv=notrunc status=none"
+
+
+def _early_cfg(layout: Layout, ids: DiskIds) -> str:
+    return (
+        f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}\n"
+        f"set prefix=($root){boot_path(layout)}/grub\n"
+        "configfile $prefix/grub.cfg\n"
+    )
+
+
+def _bios_images(layout: Layout) -> list[Run | Write]:
+    room = 1024 * 1024 if layout.table == "gpt" else 1024 * 1024 - 512
+    modules = " ".join(("biosdisk", "serial", "terminal", *MODULES))
+    return [
+        Run(f"cp {GRUB_FOLDER}/i386-pc/boot.img bootloader/boot.img"),
+        Run(
+            f"grub-mkimage -O i386-pc -d {GRUB_FOLDER}/i386-pc -c bootloader/early.cfg -p /boot/grub "
+            f"-o bootloader/core.img {modules}"
+        ),
+        Run(f'test "$(stat -c %s bootloader/core.img)" -le {room}'),
+    ]
+
+
+def _esp_image(esp: Partition, ids: DiskIds, arch: str) -> list[Run | Write]:
+    platform, name = EFI[arch]
+    modules = " ".join((*(("serial", "terminal") if arch == "x86_64" else ()), *MODULES))
+    serial = ids.filesystem(esp).replace("-", "")
+    folder = f"{GRUB_FOLDER}/{platform}"
+    unpack, remove = [], []
+    if arch == "arm64":
+        unpack = [Run(f"tar -C bootloader -xf bootstrap/root.tar .{folder}")]
+        remove = [Run("rm -r bootloader/usr")]
+        folder = f"bootloader{folder}"
+    return [
+        *unpack,
+        Run(
+            f"grub-mkimage -O {platform} -d {folder} -c bootloader/early.cfg -p /EFI/BOOT "
+            f"-o bootloader/{name} {modules}"
+        ),
+        *remove,
+        Run(f"truncate -s {esp.size_mib}M bootloader/esp.img"),
+        Run(
+            f"mformat -i bootloader/esp.img -F -T $(({esp.size_mib} * 2048)) -H {esp.start_mib * 2048} "
+            f"-N {serial} -v ESP ::"
+        ),
+        Run("mmd -i bootloader/esp.img ::EFI ::EFI/BOOT"),
+        Run(f"mcopy -i bootloader/esp.img bootloader/{name} ::EFI/BOOT/{name}"),
+    ]

@@ -1,0 +1,1 @@
+"""Layouts, partition tables, file systems, the image file."""

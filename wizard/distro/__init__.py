@@ -1,0 +1,1 @@
+"""Userlands: one module a package-manager family."""
