@@ -1,0 +1,207 @@
+"""What a plan promises before anything runs: boot menus, registration, keys, and a script that is sound."""
+
+import itertools
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wizard.boot.commandline import kernel_arguments
+from wizard.boot.grub import grub_cfg
+from wizard.boot.menu_lst import menu_files, menu_lst
+from wizard.disk.layout import DiskIds, fstab, layouts, load, sfdisk_script
+from wizard.distro.sources import mirrors
+from wizard.plan.build import Occasion, plan
+from wizard.plan.defaults import fitting_layouts
+from wizard.plan.prose import prose
+from wizard.plan.script import script
+from wizard.plan.steps import Plan, RegisterImage
+from wizard.questions import ask, recipe, value
+from wizard.recipe import Recipe, Target
+
+IDS = DiskIds("test")
+OCCASION = Occasion("test", "2026-01-01")
+
+
+def recipe_for(arch: str, virtualization: str, layout: str, **more: str) -> Recipe:
+    answers = {"target.arch": arch, "target.virtualization": virtualization, "disk.layout": layout, "name": "test"}
+    if virtualization == "hvm" and layout != "gpt-ext4":
+        answers["target.boot_mode"] = "legacy-bios"
+    return recipe({**answers, **more})
+
+
+POSSIBLE = [
+    ("x86_64", "paravirtual", "single-ext4"),
+    ("x86_64", "paravirtual", "ext3-boot-btrfs-root"),
+    ("x86_64", "hvm", "single-ext4"),
+    ("x86_64", "hvm", "ext3-boot-btrfs-root"),
+    ("x86_64", "hvm", "gpt-ext4"),
+    ("arm64", "hvm", "gpt-ext4"),
+]
+
+
+@pytest.mark.parametrize("target", POSSIBLE, ids="-".join)
+def test_every_possible_target_has_a_plan_whose_script_bash_accepts(target: tuple[str, str, str]) -> None:
+    made = plan(recipe_for(*target), OCCASION)
+    checked = subprocess.run(["bash", "-n"], input=script(made), text=True, capture_output=True)
+    assert checked.returncode == 0, checked.stderr
+    told = prose(made)
+    assert all(step.title in told and step.id for step in made.steps)
+
+
+@pytest.mark.parametrize("target", POSSIBLE, ids="-".join)
+def test_registration_never_leaves_aws_to_assume_paravirtual_or_i386(target: tuple[str, str, str]) -> None:
+    parameters = registration(plan(recipe_for(*target), OCCASION))
+    assert (parameters["Architecture"], parameters["VirtualizationType"]) == target[:2]
+    assert parameters["RootDeviceName"] == parameters["BlockDeviceMappings"][0]["DeviceName"]
+    if target[1] == "paravirtual":
+        assert parameters["KernelId"].startswith("aki-")
+        assert parameters["RootDeviceName"] == "/dev/sda"
+        assert not {"EnaSupport", "BootMode", "ImdsSupport"} & parameters.keys()
+    else:
+        assert "KernelId" not in parameters
+        assert parameters["EnaSupport"] is True
+        assert parameters["BootMode"] == {"arm64": "uefi"}.get(target[0], recipe_for(*target).target.boot_mode)
+
+
+def registration(made: Plan) -> dict[str, Any]:
+    action = made.step("register").actions[0]
+    assert isinstance(action, RegisterImage)
+    return dict(action.parameters)
+
+
+def changed(before: Recipe, after: Recipe) -> set[str]:
+    """The steps whose keys differ."""
+    one, two = plan(before, OCCASION).keys(), plan(after, OCCASION).keys()
+    return {step for step in one if one[step] != two.get(step)}
+
+
+def test_another_name_changes_only_what_is_done_in_the_cloud() -> None:
+    before = recipe({"name": "one"})
+    assert changed(before, before.model_copy(update={"name": "two"})) == {"account", "snapshot", "register"}
+
+
+def test_another_host_name_does_not_install_the_distribution_again() -> None:
+    after = changed(recipe({"name": "one"}), recipe({"name": "one", "system.hostname": "web"}))
+    assert "bootstrap" not in after
+    assert {"system", "image", "snapshot", "register"} <= after
+
+
+def test_a_default_that_is_written_out_is_the_same_image() -> None:
+    silent = Recipe(name="one", target=Target(region="us-east-1", arch="x86_64"))
+    spelled = recipe({"name": "one", "target.arch": "x86_64", "target.region": "us-east-1"})
+    assert changed(silent, spelled) == set()
+
+
+def test_packages_of_another_day_are_fetched_anew() -> None:
+    made = recipe({"name": "one"})
+    assert plan(made, OCCASION).keys()["bootstrap"] != plan(made, Occasion("test", "2026-01-02")).keys()["bootstrap"]
+
+
+def test_what_can_run_beside_the_installation_does_not_wait_for_it() -> None:
+    steps = {step.id: step for step in plan(recipe({"name": "one"}), OCCASION).steps}
+    assert not steps["bootloader"].needs
+    assert not steps["system"].needs
+    assert "checksum" not in steps["snapshot"].needs
+
+
+def test_pv_grub_gets_a_menu_for_the_first_partition_and_the_xen_console() -> None:
+    layout = load("single-ext4")
+    assert menu_lst(layout, IDS, "Debian", has_initramfs=True).splitlines()[-4:] == [
+        "title Debian",
+        "    root (hd0,0)",
+        f"    kernel /boot/vmlinuz root=UUID={IDS.filesystem(layout.root)} ro console=hvc0",
+        "    initrd /boot/initrd.img",
+    ]
+
+
+def test_a_boot_partition_of_its_own_holds_the_menu_in_a_folder_boot_with_a_link_to_it() -> None:
+    files, links = menu_files(load("ext3-boot-btrfs-root"), "menu")
+    assert files == {"boot/boot/grub/menu.lst": "menu"}
+    assert links == {"boot/grub": "boot/grub"}
+    assert "kernel /vmlinuz " in menu_lst(load("ext3-boot-btrfs-root"), IDS, "Debian", has_initramfs=True)
+
+
+@pytest.mark.parametrize(
+    ("layout", "is_pv", "expected"),
+    [
+        ("single-ext4", True, "root=/dev/xvda1 "),
+        ("ext3-boot-btrfs-root", True, "root=/dev/xvda2 "),
+        ("single-ext4", False, f"root=PARTUUID={IDS.disk('dos')}-01 "),
+        ("gpt-ext4", False, f"root=PARTUUID={IDS.partition(load('gpt-ext4').root)} "),
+    ],
+)
+def test_a_kernel_without_initramfs_is_told_a_root_that_it_can_find_itself(
+    layout: str, is_pv: bool, expected: str
+) -> None:
+    """Only an initramfs knows file systems by their UUID."""
+    arguments = kernel_arguments(load(layout), IDS, is_pv=is_pv, has_initramfs=False)
+    assert arguments.startswith(expected)
+    assert "rootwait" in arguments
+
+
+def test_grub_speaks_on_the_serial_port_that_ec2_records() -> None:
+    text = grub_cfg(load("gpt-ext4"), IDS, "Debian", "x86_64", has_initramfs=True)
+    assert "terminal_output serial" in text
+    assert "console=ttyS0,115200n8" in text
+
+
+def test_fstab_sfdisk_and_boot_menu_take_their_ids_from_one_source() -> None:
+    for layout in layouts():
+        text = fstab(layout, IDS)
+        assert all(f"UUID={IDS.filesystem(part)} {part.mount} " in text for part in layout.partitions if part.mount)
+        table = sfdisk_script(layout, IDS)
+        assert IDS.disk(layout.table) in table
+        assert all(f"\n{part.number} : start={part.start_mib}MiB" in table for part in layout.partitions)
+
+
+def test_the_disk_ends_with_the_partition_that_takes_the_rest() -> None:
+    for layout in layouts():
+        assert [part.size_mib for part in layout.partitions].count(None) == 1
+        assert layout.partitions[-1] == layout.root
+
+
+def test_only_layouts_that_start_the_target_are_offered_and_there_is_always_one() -> None:
+    for arch, virtualization in itertools.product(("x86_64", "arm64"), ("hvm", "paravirtual")):
+        if (arch, virtualization) == ("arm64", "paravirtual"):
+            continue
+        where = Target.model_validate({"region": "us-east-1", "arch": arch, "virtualization": virtualization})
+        assert fitting_layouts(where)
+
+
+def test_every_default_boots_whatever_else_is_chosen() -> None:
+    """Enter is always a good answer: no default is ever an impossible choice."""
+    for arch in ("x86_64", "arm64", "i386"):
+        answers = {"target.arch": arch}
+        for question in ask("target", answers) + ask("kernel", answers) + ask("disk", answers):
+            options = question.options(answers)
+            chosen = next((one for one in options if one.value == value(question.path, answers)), None)
+            assert not options or (chosen and not chosen.impossible), (arch, question.path)
+
+
+def test_the_mirror_comes_from_the_recipe_then_from_the_host_then_from_the_installer(tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    assert mirrors(None, "bookworm", tmp_path) == ()
+    (tmp_path / "sources.list").write_text(
+        "# deb http://old.example.org/debian bookworm main\n"
+        "deb [signed-by=/x.gpg] http://inside.example.org/debian bookworm main contrib\n"
+        "deb http://inside.example.org/debian bookworm-updates main\n"
+        "deb http://vpn.example.org/stable bookworm main\n"
+        "deb http://inside.example.org/debian trixie main\n"
+        "deb http://tools.example.org/apt bookworm stable\n"
+    )
+    (tmp_path / "sources.list.d" / "more.sources").write_text(
+        "Types: deb\nURIs: http://inside.example.org/security\nSuites: bookworm-security\nComponents: main\n"
+    )
+    assert mirrors(None, "bookworm", tmp_path) == (
+        "deb http://inside.example.org/debian bookworm main",
+        "deb http://inside.example.org/security bookworm-security main",
+        "deb http://inside.example.org/debian bookworm-updates main",
+    )
+    with (tmp_path / "sources.list").open("a") as file:
+        file.write("deb http://ftp.xx.debian.org/debian bookworm main\n")
+    assert mirrors(None, "bookworm", tmp_path) == (), "what the installer asks by itself serves"
+    assert mirrors("http://mine.example.org/debian", "bookworm", tmp_path) == (
+        "deb http://mine.example.org/debian bookworm main",
+    )

@@ -1,0 +1,226 @@
+"""Recipe to plan."""
+
+import hashlib
+import json
+import os
+import platform
+import uuid
+from dataclasses import dataclass
+
+from wizard import host, presets
+from wizard.boot import grub, menu_lst
+from wizard.disk.image import checksum_step, image_step
+from wizard.disk.layout import DiskIds, Layout, fstab
+from wizard.distro import debian, sources, system
+from wizard.kernel import stage
+from wizard.plan.defaults import Choices, choices, layout_name
+from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, Plan, RegisterImage, Step, UploadSnapshot
+from wizard.recipe import Recipe
+
+EPOCH = 1686355200
+"""The time that every file of an image gets at most: Debian 12's release, 2023-06-10.  (SOURCE_DATE_EPOCH)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a plan depends on beside the recipe: which build it is for, and of what day its packages are.
+
+    `packages_of` keeps a build's packages the same while it is resumed; a build of another day fetches anew.
+    """
+
+    build: str
+    packages_of: str
+
+
+def plan(recipe: Recipe, occasion: Occasion) -> Plan:
+    """The steps that make the AMI.
+
+    Raises Failure: `no-aki-in-region`, and for the user's own kernel `not-a-kernel`, `unreadable-kernel`.
+    """
+    chosen = choices(recipe)
+    ids = DiskIds(identity(recipe))
+    user_kernel = stage.user_kernel(recipe, chosen.layout)
+    has_initramfs = user_kernel is None or user_kernel.has_initramfs
+    steps = [stage.kernel_step(recipe, user_kernel, EPOCH)] if user_kernel else []
+    steps.append(_bootstrap(recipe, chosen.layout, user_kernel, occasion))
+    steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
+    is_pv = recipe.target.virtualization == "paravirtual"
+    if not is_pv:
+        tools = _stamps(_grub_tools(recipe, chosen.layout))
+        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, tools))
+    steps.append(
+        image_step(
+            chosen.layout,
+            ids,
+            EPOCH,
+            recipe.disk.size_gib,
+            tuple(step.id for step in steps if step.id != "kernel"),
+            () if is_pv else grub.install_commands(chosen.layout, recipe.target.arch),
+            is_pv,
+            _stamps(_image_tools(chosen.layout)),
+        )
+    )
+    image = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
+    steps.append(checksum_step())
+    return Plan(
+        recipe.name, (_account(recipe, occasion, image), *steps, *_cloud_steps(recipe, chosen, occasion, image)), EPOCH
+    )
+
+
+def identity(recipe: Recipe) -> str:
+    """What tells one image from another: every answer but the name and the region.  Ids on the disk follow from it.
+
+    Of the user's kernel its content counts, not where it lies.
+    """
+    answers = recipe.model_dump(mode="json")
+    answers["kernel"] = stage.digests(recipe.kernel)
+    answers.pop("name")
+    answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
+    answers["disk"]["layout"] = layout_name(recipe)
+    return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
+
+
+def tools_of(recipe: Recipe) -> list[str]:
+    """The host's tools that this recipe's steps need."""
+    layout = choices(recipe).layout
+    names = ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg", *_image_tools(layout)]
+    if recipe.target.virtualization == "hvm":
+        names += _grub_tools(recipe, layout)
+    if not host_runs(recipe.target.arch):
+        names += ["qemu-aarch64-static", "arch-test", "update-binfmts"]
+    if os.geteuid() != 0:
+        names += ["unshare", "newuidmap"]
+    return names
+
+
+def host_runs(arch: str) -> bool:
+    """Whether this machine runs programs of that architecture by itself."""
+    return arch == host.architecture() or (arch == "i386" and platform.machine() == "x86_64")
+
+
+def _image_tools(layout: Layout) -> list[str]:
+    filesystems = {part.filesystem for part in layout.partitions}
+    by_filesystem = {
+        "ext3": ["mke2fs", "debugfs"],
+        "ext4": ["mke2fs", "debugfs"],
+        "btrfs": ["mkfs.btrfs", "faketime", "unshare"],
+    }
+    return ["sfdisk", *sorted({tool for name in filesystems for tool in by_filesystem.get(name, ())})]
+
+
+def _grub_tools(recipe: Recipe, layout: Layout) -> list[str]:
+    names = ["grub-mkimage"]
+    if recipe.target.arch == "x86_64":
+        names.append("/usr/lib/grub/i386-pc/boot.img")
+    if layout.at("/boot/efi"):
+        names += ["mformat", "mcopy"]
+        if recipe.target.arch == "x86_64":
+            names.append("/usr/lib/grub/x86_64-efi/linux.mod")
+    return names
+
+
+def _stamps(names: list[str]) -> dict[str, str]:
+    return {name: host.stamp(name) for name in names}
+
+
+def _account(recipe: Recipe, occasion: Occasion, image: str) -> Step:
+    return Step(
+        "account",
+        "Look at the account",
+        "Who you are at AWS, and whether the AMI's name is still free there, is known before the long work starts, "
+        "and not found out after it.",
+        (CheckAccount(recipe.target.region, recipe.name, occasion.build, image),),
+        kept=False,
+    )
+
+
+def _bootstrap(recipe: Recipe, layout: Layout, kernel: debian.UserKernel | None, occasion: Occasion) -> Step:
+    filesystems = tuple(part.filesystem for part in layout.partitions)
+    names = debian.packages(recipe, filesystems, kernel)
+    mirrors = sources.mirrors(recipe.distro.mirror, recipe.distro.release)
+    inputs = {"packages of": occasion.packages_of, **_stamps(["mmdebstrap"])}
+    return debian.bootstrap_step(recipe, names, kernel, mirrors, inputs)
+
+
+def _system(recipe: Recipe, layout: Layout, ids: DiskIds, has_initramfs: bool, console: str) -> Step:
+    title = f"{presets.load(f'distros/{recipe.distro.name}')['title']} {recipe.distro.release}"
+    links: dict[str, str] = {}
+    if recipe.target.virtualization == "paravirtual":
+        files, links = menu_lst.menu_files(layout, menu_lst.menu_lst(layout, ids, title, has_initramfs=has_initramfs))
+    else:
+        text = grub.grub_cfg(layout, ids, title, recipe.target.arch, has_initramfs=has_initramfs)
+        files = {"boot/grub/grub.cfg": text}
+    all_files = system.system_files(recipe, fstab(layout, ids), files)
+    return system.system_step(recipe, all_files, system.system_links(recipe, console, links), EPOCH)
+
+
+def _cloud_steps(recipe: Recipe, chosen: Choices, occasion: Occasion, image: str) -> list[Step]:
+    region = recipe.target.region
+    tags = {"Name": recipe.name, BUILD_TAG: occasion.build}
+    parameters = register_parameters(recipe, chosen, {**tags, IMAGE_TAG: image})
+    upload = Step(
+        "snapshot",
+        "Upload the image to an EBS snapshot",
+        "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "
+        "A snapshot is what an AMI's disk is made from.",
+        (UploadSnapshot(region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags),),
+        ("account", "image"),
+        {"build": occasion.build},
+    )
+    register = Step(
+        "register",
+        "Register the AMI",
+        "Gives the snapshot a name and tells EC2 how to start it. From then on instances can be launched from it.",
+        (RegisterImage(region, "snapshot/snapshot-id", "register/image-id", parameters, occasion.build),),
+        ("snapshot",),
+        {"build": occasion.build},
+    )
+    return [upload, register]
+
+
+def register_parameters(recipe: Recipe, chosen: Choices, tags: dict[str, str]) -> dict[str, object]:
+    """RegisterImage's parameters.
+
+    VirtualizationType and Architecture are always given: AWS's defaults are paravirtual and i386 (FACTS.md §4).
+    """
+    where = recipe.target
+    root_device = chosen.consequences.root_device_name
+    parameters: dict[str, object] = {
+        "Name": recipe.name,
+        "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
+        "Architecture": where.arch,
+        "VirtualizationType": where.virtualization,
+        "RootDeviceName": root_device,
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": root_device,
+                "Ebs": {
+                    "SnapshotId": "<snapshot>",
+                    "VolumeType": "standard" if where.virtualization == "paravirtual" else "gp3",
+                    "DeleteOnTermination": True,
+                },
+            }
+        ],
+        "TagSpecifications": [
+            {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    }
+    if where.virtualization == "paravirtual":
+        parameters["KernelId"] = chosen.aki
+    else:
+        parameters |= {
+            "BootMode": chosen.boot_mode,
+            "EnaSupport": True,
+            "SriovNetSupport": "simple",
+            "ImdsSupport": "v2.0",
+        }
+    return parameters
+
+
+def build_id(recipe: Recipe, *, practice: bool) -> str:
+    """The name of the build that makes this AMI: the same for the same AMI name, region and cloud, so that a second
+    start goes on with the first."""
+    cloud = "practice" if practice else "aws"
+    digest = uuid.uuid5(uuid.NAMESPACE_URL, f"{cloud}/{recipe.target.region}/{recipe.name}").hex[:6]
+    slug = "".join(letter if letter.isalnum() else "-" for letter in recipe.name.lower()).strip("-")[:40]
+    return f"{slug}-{digest}"

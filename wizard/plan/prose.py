@@ -1,0 +1,55 @@
+"""The plan as prose: every step, its reason, its exact commands, files and AWS calls."""
+
+import json
+import textwrap
+from collections.abc import Iterator
+
+from wizard.plan.steps import Action, CheckAccount, Plan, RegisterImage, Run, Step, UploadSnapshot, Write
+
+WIDTH = 100
+
+
+def prose(plan: Plan, width: int = WIDTH) -> str:
+    """What the build will do, for a person.  Sentences are wrapped to `width`; commands and files stand as they are."""
+    lines = [f"{plan.name}: {len(plan.steps)} steps, in this order.", ""]
+    for number, step in enumerate(plan.steps, start=1):
+        lines += [*_step(number, step, width), ""]
+    return "\n".join(lines)
+
+
+def _step(number: int, step: Step, width: int) -> Iterator[str]:
+    yield f"{number}. {step.title} [{step.id}]"
+    yield from textwrap.wrap(step.why, width, initial_indent="   ", subsequent_indent="   ")
+    if step.needs:
+        yield f"   Needs: {', '.join(step.needs)}."
+    for action in step.actions:
+        yield from (f"   {line}".rstrip() for line in action_lines(action))
+
+
+def action_lines(action: Action) -> list[str]:
+    """One action, exactly: `$ command`, `write FILE` with its text behind `|`, or `AWS` and the call."""
+    match action:
+        case Run(command):
+            first, *rest = command.splitlines()
+            return [f"$ {first}", *(f"  {line}" for line in rest)]
+        case Write(path, text, mode):
+            what = f"write {path}" if text else f"write {path}, empty"
+            return [
+                f"{what}{'' if mode == 0o644 else f' (mode {mode:o})'}",
+                *(f"  | {line}" for line in text.splitlines()),
+            ]
+        case CheckAccount():
+            return [
+                "AWS sts:GetCallerIdentity",
+                f"AWS ec2:DescribeImages in {action.region}: is the name “{action.ami_name}” free?",
+            ]
+        case UploadSnapshot():
+            tags = ", ".join(f"{key}={value}" for key, value in action.tags.items())
+            return [
+                f"AWS ebs:StartSnapshot in {action.region}: “{action.description}”, tags {tags}",
+                f"AWS ebs:PutSnapshotBlock, once for each block of 512 KiB of {action.image} that holds data",
+                "AWS ebs:CompleteSnapshot, then ec2:DescribeSnapshots until the snapshot is complete",
+            ]
+        case RegisterImage():
+            parameters = json.dumps(action.parameters, indent=2).splitlines()
+            return [f"AWS ec2:RegisterImage in {action.region}:", *(f"  {line}" for line in parameters)]

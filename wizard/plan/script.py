@@ -1,0 +1,147 @@
+"""The plan as a shell script that does the same with public tools."""
+
+import json
+import shlex
+import textwrap
+from collections.abc import Iterator
+
+from wizard.plan.steps import Action, CheckAccount, Plan, RegisterImage, Run, Step, UploadSnapshot, Write
+
+PRELUDE = """\
+# A folder in which files can belong to root: a user namespace of its own, or nothing special as root.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else unshare --map-root-user --map-auto "$@"; fi
+}
+# The same, with mounts and processes that nobody else sees and that end with the command.
+as_root_apart() {
+  if [ "$(id -u)" = 0 ]; then unshare --mount --pid --fork --kill-child "$@"
+  else unshare --map-root-user --map-auto --mount --pid --fork --kill-child "$@"; fi
+}
+# As root, mounts that the command makes are its own and vanish with it, however it ends.
+own_mounts() {
+  if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then unshare --mount "$@"; else "$@"; fi
+}
+"""
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """What every command of a plan is told, so that the same recipe gives the same bytes everywhere."""
+    return {
+        "SOURCE_DATE_EPOCH": str(plan.epoch),
+        "E2FSPROGS_FAKE_TIME": str(plan.epoch),
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+        "MTOOLS_SKIP_CHECK": "1",
+    }
+
+
+def script(plan: Plan) -> str:
+    """The whole plan as bash.  Run in an empty folder, it leaves the image in image/disk.img and then goes on to AWS;
+    with --image-only it stops before that."""
+    local = [step for step in plan.steps if not step.in_cloud]
+    cloud = [step for step in plan.steps if step.in_cloud]
+    return "\n".join(
+        [
+            "#!/usr/bin/env bash",
+            *_comment(f"Makes the AMI “{plan.name}”, step by step, with public tools only."),
+            *_comment("Run it in an empty folder. With --image-only it stops when image/disk.img is there."),
+            "set -euo pipefail",
+            "umask 022",
+            *(f"export {name}={value}" for name, value in environment(plan).items()),
+            'export PATH="$PATH:/usr/sbin:/sbin"',
+            'export DOWNLOADS="${DOWNLOADS:-$PWD/downloads}"',
+            "",
+            PRELUDE,
+            *(line for step in local for line in _step(step)),
+            'if [ "${1:-}" = --image-only ]; then exit 0; fi',
+            "",
+            *(line for step in cloud for line in _step(step)),
+        ]
+    )
+
+
+def action_script(action: Action) -> str:
+    """One action as bash text."""
+    match action:
+        case Run(command):
+            return command
+        case Write():
+            return _write(action)
+        case CheckAccount():
+            return _check_account(action)
+        case UploadSnapshot():
+            return _upload(action)
+        case RegisterImage():
+            return _register(action)
+
+
+def _step(step: Step) -> Iterator[str]:
+    yield f"### {step.title}"
+    yield from _comment(step.why)
+    folders = [step.id, *(action.path.rpartition("/")[0] for action in step.actions if isinstance(action, Write))]
+    yield f"mkdir -p {' '.join(map(shlex.quote, dict.fromkeys(folders)))}"
+    for action in step.actions:
+        yield action_script(action)
+    yield ""
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ")
+
+
+def _write(action: Write) -> str:
+    path = shlex.quote(action.path)
+    lines = []
+    if action.text:
+        end = "END" if "\nEND\n" not in f"\n{action.text}" else "END_OF_FILE"
+        lines += [f"cat > {path} <<'{end}'", f"{action.text}{end}"]
+    else:
+        lines.append(f": > {path}")
+    if action.mode != 0o644:
+        lines.append(f"chmod {action.mode:o} {path}")
+    return "\n".join(lines)
+
+
+def _check_account(action: CheckAccount) -> str:
+    return "\n".join(
+        [
+            f"aws sts get-caller-identity --region {action.region}",
+            f"taken=$(aws ec2 describe-images --region {action.region} --owners self \\",
+            f"  --filters {shlex.quote(f'Name=name,Values={action.ami_name}')} \\",
+            "  --query 'Images[].ImageId' --output text)",
+            'if [ -n "$taken" ]; then echo "The name is taken by $taken" >&2; exit 1; fi',
+        ]
+    )
+
+
+def _upload(action: UploadSnapshot) -> str:
+    tags = shlex.quote(json.dumps([{"Key": key, "Value": value} for key, value in action.tags.items()]))
+    region, saves, image = action.region, action.saves, shlex.quote(action.image)
+    return f"""\
+aws ebs start-snapshot --region {region} --timeout 4320 --volume-size "$(( $(stat -c %s {image}) / 1073741824 ))" \\
+  --description {shlex.quote(action.description)} --tags {tags} --query SnapshotId --output text > {saves}
+# Blocks of 512 KiB; one that is all zeros need not be sent.
+zeros=$(head -c 524288 /dev/zero | sha256sum)
+blocks=$(( $(stat -c %s {image}) / 524288 ))
+sent=0
+for (( index = 0; index < blocks; index++ )); do
+  dd if={image} of=snapshot/block bs=524288 skip="$index" count=1 status=none
+  if [ "$(sha256sum < snapshot/block)" = "$zeros" ]; then continue; fi
+  aws ebs put-snapshot-block --region {region} --snapshot-id "$(cat {saves})" --block-index "$index" \\
+    --data-length 524288 --block-data snapshot/block --checksum-algorithm SHA256 \\
+    --checksum "$(openssl dgst -sha256 -binary snapshot/block | base64)" > snapshot/answer
+  sent=$(( sent + 1 ))
+done
+aws ebs complete-snapshot --region {region} --snapshot-id "$(cat {saves})" --changed-blocks-count "$sent"
+aws ec2 wait snapshot-completed --region {region} --snapshot-ids "$(cat {saves})\""""
+
+
+def _register(action: RegisterImage) -> str:
+    return f"""\
+cat > register/request.json <<'END'
+{json.dumps(action.parameters, indent=2)}
+END
+sed -i "s/<snapshot>/$(cat {action.snapshot})/" register/request.json
+aws ec2 register-image --region {action.region} --cli-input-json file://register/request.json \\
+  --query ImageId --output text > {action.saves}
+aws ec2 wait image-available --region {action.region} --image-ids "$(cat {action.saves})\""""

@@ -1,0 +1,174 @@
+"""What a plan is made of: steps, their actions, their keys."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+BUILD_TAG = "ami-wizard:build"
+"""The tag on every resource that says which build made it."""
+
+IMAGE_TAG = "ami-wizard:image"
+"""The tag on an AMI that says from which image it was made: the beginning of the image step's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Bash text, run in the build's work folder, where every step has a folder by its id."""
+
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A file with this text."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAccount:
+    """Who we are at AWS, and whether the AMI's name is still free there (GetCallerIdentity, DescribeImages)."""
+
+    region: str
+    ami_name: str
+    build: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSnapshot:
+    """An image file to an EBS snapshot by the EBS direct API; the snapshot's id goes to the file `saves`."""
+
+    region: str
+    image: str
+    saves: str
+    description: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterImage:
+    """RegisterImage with these parameters; `<snapshot>` in them stands for the id in the file `snapshot`."""
+
+    region: str
+    snapshot: str
+    saves: str
+    parameters: Mapping[str, Any]
+    build: str
+
+
+Action = Run | Write | CheckAccount | UploadSnapshot | RegisterImage
+CloudAction = CheckAccount | UploadSnapshot | RegisterImage
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of a build.
+
+    `inputs` name what the actions depend on beside their own text: the digest of a kernel file, a program's version.
+    A step that is not `kept` is done again at every start, because what it found out may no longer be true.
+    """
+
+    id: str
+    title: str
+    why: str
+    actions: tuple[Action, ...]
+    needs: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    kept: bool = True
+
+    @property
+    def in_cloud(self) -> bool:
+        """Whether the step speaks to AWS."""
+        return any(isinstance(action, CloudAction) for action in self.actions)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps in an order in which they can be run."""
+
+    name: str
+    steps: tuple[Step, ...]
+    epoch: int
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for step in self.steps:
+            if missing := set(step.needs) - seen:
+                raise ValueError(f"step {step.id} needs {sorted(missing)}, which no step before it makes")
+            seen.add(step.id)
+
+    def step(self, step_id: str) -> Step:
+        """The step with that id."""
+        return next(step for step in self.steps if step.id == step_id)
+
+    def keys(self) -> dict[str, str]:
+        """The key of every step: a hash of its actions, its inputs and the keys of the steps that it needs."""
+        keys: dict[str, str] = {}
+        for step in self.steps:
+            facts = {
+                "id": step.id,
+                "actions": [action_as_dict(action) for action in step.actions],
+                "inputs": dict(sorted(step.inputs.items())),
+                "needs": [keys[need] for need in step.needs],
+                "epoch": self.epoch,
+            }
+            keys[step.id] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return keys
+
+    def until(self, step_id: str) -> "Plan":
+        """The plan that leads to one step: that step and all that it needs."""
+        wanted = {step_id}
+        for step in reversed(self.steps):
+            if step.id in wanted:
+                wanted |= set(step.needs)
+        return Plan(self.name, tuple(step for step in self.steps if step.id in wanted), self.epoch)
+
+
+def action_as_dict(action: Action) -> dict[str, Any]:
+    """An action as plain data, with its kind."""
+    return {"action": _kind(action), **asdict(action)}
+
+
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as data, for `plan --json`."""
+    keys = plan.keys()
+    return {
+        "name": plan.name,
+        "steps": [
+            {
+                "id": step.id,
+                "title": step.title,
+                "why": step.why,
+                "needs": list(step.needs),
+                "key": keys[step.id],
+                "inputs": dict(step.inputs),
+                "actions": [action_as_dict(action) for action in step.actions],
+            }
+            for step in plan.steps
+        ],
+    }
+
+
+def _kind(action: Action) -> str:
+    name = type(action).__name__
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
+
+def writes(files: Mapping[str, str], folder: str, executable: tuple[str, ...] = ()) -> Iterator[Write]:
+    """Write actions for files below a folder."""
+    for path, text in files.items():
+        yield Write(f"{folder}/{path}", text, 0o755 if path in executable else 0o644)
+
+
+def fill(value: Any, names: Mapping[str, str]) -> Any:
+    """A value with every placeholder string in it replaced."""
+    if isinstance(value, Mapping):
+        return {key: fill(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill(item, names) for item in value]
+    return names.get(value, value) if isinstance(value, str) else value
