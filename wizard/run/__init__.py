@@ -1,0 +1,1 @@
+"""Steps turned into events: the scheduler, the results, the journal, the lock."""
