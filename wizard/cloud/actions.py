@@ -1,0 +1,102 @@
+"""Carries out a plan's AWS actions."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wizard.cloud import images, snapshot
+from wizard.cloud.session import client, identity
+from wizard.explain import Failure
+from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, CloudAction, RegisterImage, UploadSnapshot, fill
+from wizard.run.journal import Journal
+
+GIB = 1 << 30
+
+
+def perform(
+    endpoint: str | None,
+    action: CloudAction,
+    work: Path,
+    journal: Journal,
+    progress: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+) -> dict[str, Any]:
+    """Does it, and gives what a person wants to know of it.
+
+    `endpoint` is the practice cloud's address, None for AWS; paths in the action are relative to `work`.  Raises
+    Cancelled, and Failure for everything that AWS or the network refuses.
+    """
+    match action:
+        case CheckAccount():
+            return _check_account(endpoint, action)
+        case UploadSnapshot():
+            return _upload(endpoint, action, work, journal, progress, cancelled)
+        case RegisterImage():
+            return _register(endpoint, action, work, journal, cancelled)
+
+
+def _check_account(endpoint: str | None, action: CheckAccount) -> dict[str, Any]:
+    who = identity(action.region, endpoint)
+    found = images.find_by_name(client("ec2", action.region, endpoint), action.ami_name)
+    if found:
+        _check_own(found, action)
+    name_is = "this build's own" if found else "free"
+    return {
+        "account": who.account,
+        "identity": who.arn,
+        "credentials": who.source,
+        "name": f"{action.ami_name} is {name_is}",
+    }
+
+
+def _check_own(found: dict[str, Any], action: CheckAccount) -> None:
+    """An image that has the AMI's name already is the one that is to be made, or in the way."""
+    image_id, build, image = found["ImageId"], images.tag_of(found, BUILD_TAG), images.tag_of(found, IMAGE_TAG)
+    name, region = action.ami_name, action.region
+    if build != action.build:
+        raise Failure("duplicate-ami-name", name=name, region=region, image_id=image_id, evidence=[image_id])
+    if image != action.image:
+        evidence = [f"{image_id} has the tag {IMAGE_TAG}={image or ''}, the answers now give {action.image}"]
+        raise Failure(
+            "already-made", name=name, region=region, image_id=image_id, build=action.build, evidence=evidence
+        )
+
+
+def _upload(
+    endpoint: str | None,
+    action: UploadSnapshot,
+    work: Path,
+    journal: Journal,
+    progress: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+) -> dict[str, Any]:
+    image, ec2 = work / action.image, client("ec2", action.region, endpoint)
+    # Of other answers to the same build: nobody will go on with those.
+    for path in sorted(journal.path.parent.glob("snapshot-*.jsonl")):
+        if path != journal.path:
+            snapshot.discard_unfinished(ec2, Journal(path))
+    snapshot_id = snapshot.upload(
+        image,
+        ebs=client("ebs", action.region, endpoint),
+        ec2=ec2,
+        journal=journal,
+        ledger=journal.path.with_suffix(".ledger"),
+        description=action.description,
+        tags=action.tags,
+        volume_gib=-(-image.stat().st_size // GIB),
+        progress=progress,
+        cancelled=cancelled,
+    )
+    (work / action.saves).write_text(f"{snapshot_id}\n", encoding="ascii")
+    return {"snapshot": snapshot_id}
+
+
+def _register(
+    endpoint: str | None, action: RegisterImage, work: Path, journal: Journal, cancelled: Callable[[], bool]
+) -> dict[str, Any]:
+    snapshot_id = (work / action.snapshot).read_text(encoding="ascii").strip()
+    parameters = fill(action.parameters, {"<snapshot>": snapshot_id})
+    ec2 = client("ec2", action.region, endpoint)
+    image_id = images.register(ec2, journal, parameters, action.build, cancelled)
+    (work / action.saves).write_text(f"{image_id}\n", encoding="ascii")
+    return {"image": image_id}

@@ -1,0 +1,122 @@
+"""What AWS and botocore raise, turned into failures that say what to do.
+
+Sources of the codes: EC2 API Reference, "Error codes for the Amazon EC2 API"; botocore's `ebs` model; IAM User
+Guide, "Troubleshoot access denied error messages".
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import botocore.session
+from botocore import exceptions as boto
+from botocore.exceptions import BotoCoreError, ClientError
+
+from wizard.explain import Failure
+
+BY_CODE = {
+    "expired-credentials": "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired",
+    "invalid-credentials": "AuthFailure InvalidClientTokenId InvalidSignatureException SignatureDoesNotMatch "
+    "UnrecognizedClientException IncompleteSignature InvalidAccessKeyId RequestTimeTooSkewed",
+    "access-denied": "AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedAccess",
+    "throttled": "Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException "
+    "RequestLimitExceeded TooManyRequestsException SlowDown BandwidthLimitExceeded EC2ThrottledException",
+    "quota-exceeded": "ServiceQuotaExceededException ConcurrentLimitExceededException LimitExceededException",
+    "duplicate-ami-name": "InvalidAMIName.Duplicate",
+    "invalid-aki": "InvalidManifest InvalidKernelId.Malformed InvalidKernelId.NotFound",
+    "region-not-usable": "OptInRequired InvalidRegion InvalidRegionException",
+    "no-network-to-aws": "InternalError InternalFailure InternalServerException ServiceUnavailable Unavailable "
+    "RequestTimeout RequestTimeoutException 500 502 503 504",
+}
+"""Our code for each of AWS's."""
+
+OF_AWS = {theirs: ours for ours, listed in BY_CODE.items() for theirs in listed.split()}
+
+BY_TYPE: tuple[tuple[str, tuple[type[BotoCoreError], ...]], ...] = (
+    (
+        "expired-credentials",
+        (
+            boto.SSOTokenLoadError,
+            boto.UnauthorizedSSOTokenError,
+            boto.TokenRetrievalError,
+        ),
+    ),
+    (
+        "no-credentials",
+        (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.ProfileNotFound),
+    ),
+    ("region-not-usable", (boto.InvalidRegionError, boto.NoRegionError, boto.UnknownEndpointError)),
+    ("no-network-to-aws", (boto.HTTPClientError, boto.ConnectionError)),
+)
+"""Our code for each kind of error that botocore raises by itself; the first that fits counts."""
+
+PASSING = frozenset({"throttled", "no-network-to-aws"})
+"""Failures that go by themselves: the same call may succeed later."""
+
+EBS_OPERATIONS = frozenset(
+    {"StartSnapshot", "PutSnapshotBlock", "CompleteSnapshot", "ListSnapshotBlocks", "GetSnapshotBlock"}
+)
+
+
+@contextmanager
+def aws_errors(operation: str, region: str) -> Iterator[None]:
+    """Within it, what botocore raises becomes a Failure; `operation` is AWS's name for what is being asked."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise as_failure(error, operation, region) from error
+
+
+def as_failure(error: ClientError | BotoCoreError, operation: str, region: str) -> Failure:
+    """The explained form of an error, with AWS's own code and message as the evidence."""
+    if isinstance(error, BotoCoreError):
+        code = _code_of_type(error, region)
+        return Failure(code, evidence=[f"{type(error).__name__}: {error}"], operation=operation, region=region)
+    theirs, message = aws_code(error), error.response.get("Error", {}).get("Message", "")
+    facts = {
+        "operation": operation,
+        "region": region,
+        "aws_code": theirs,
+        "permission": _permission(operation, message),
+    }
+    if used_by := re.search(r"\bami-[0-9a-f]+", message):
+        facts["image_id"] = used_by[0]
+    return Failure(_code(theirs, message), evidence=[f"{theirs}: {message}"], **facts)
+
+
+def aws_code(error: ClientError) -> str:
+    """AWS's own code of an error, such as InvalidSnapshot.NotFound."""
+    return str(error.response.get("Error", {}).get("Code", "Unknown"))
+
+
+def _code(theirs: str, message: str) -> str:
+    if theirs in OF_AWS:
+        return OF_AWS[theirs]
+    if theirs.startswith("InvalidAMIID.") and "aki-" in message:
+        return "invalid-aki"
+    if theirs.endswith(("LimitExceeded", "QuotaExceeded")):
+        return "quota-exceeded"
+    return "aws-refused"
+
+
+def _code_of_type(error: BotoCoreError, region: str) -> str:
+    # A region that does not exist has no host: the same error as no network at all.
+    if isinstance(error, boto.EndpointConnectionError) and region not in _regions():
+        return "region-not-usable"
+    return next((code for code, kinds in BY_TYPE if isinstance(error, kinds)), "aws-refused")
+
+
+def _permission(operation: str, message: str) -> str:
+    """The permission that AWS names in its message, or the one that the operation is known to need."""
+    if named := re.search(r"not authorized to perform: ([\w-]+:\w+)", message):
+        return named[1]
+    service = "ebs" if operation in EBS_OPERATIONS else "ec2"
+    return f"{service}:{operation}"
+
+
+@cache
+def _regions() -> frozenset[str]:
+    session = botocore.session.get_session()
+    partitions = session.get_available_partitions()
+    return frozenset(region for name in partitions for region in session.get_available_regions("ec2", name))

@@ -1,0 +1,131 @@
+"""The practice cloud's server: HTTP on loopback; EBS direct and images are ours, every other operation is moto's.
+
+The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
+through 64 kept ones.
+"""
+
+import fcntl
+import json
+import os
+import re
+import threading
+import time
+import traceback
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from wizard.cloud.practice import ebs, ec2
+from wizard.cloud.practice.messages import Request, Response
+from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
+from wizard.cloud.practice.state import save
+
+SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)/(?P<service>[a-z0-9-]+)/")
+
+PASSING_HEADERS = ("Authorization", "Content-Type", "Host", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Target")
+
+WATCH = 1.0
+"""Seconds between two looks whether anybody still uses the cloud."""
+
+_one_at_a_time = threading.Lock()
+"""Held wherever a record is read and then written; blocks do not need it."""
+
+
+def answer(folder: Path, request: Request) -> Response:
+    """Routes by what the request was signed for, as AWS does by host name."""
+    if request.path == HEALTH:
+        return Response(200, json.dumps({"folder": str(folder), "pid": os.getpid()}).encode())
+    signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
+    if signed is None:
+        return Response(403, b'{"Message": "The request is not signed."}')
+    region = folder / signed["region"]
+    if signed["service"] == "ebs":
+        if request.method in ("PUT", "GET"):
+            return ebs.answer(region, request)
+        with _one_at_a_time:
+            return ebs.answer(region, request)
+    if signed["service"] == "ec2":
+        action = parse_qs(request.body.decode()).get("Action", [""])[0]
+        if action in ec2.OPERATIONS:
+            with _one_at_a_time:
+                return ec2.answer(region, action, request.body)
+    return by_moto(request)
+
+
+def by_moto(request: Request) -> Response:
+    """moto's answer; it keeps what it makes in memory."""
+    headers = {name: request.headers[name] for name in PASSING_HEADERS if name in request.headers}
+    said = _moto().open(request.target, method=request.method, headers=headers, data=request.body)
+    kept = {name: value for name, value in said.headers.items() if name.lower() not in ("content-length", "connection")}
+    return Response(said.status_code, said.get_data(), kept)
+
+
+@cache
+def _moto() -> Any:
+    """Loaded on first use: it costs half a second, which an upload need not wait for."""
+    # Its catalogue of 1,300 public images costs three seconds, and DescribeImages is ours.
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.test import Client
+
+    return Client(DomainDispatcherApplication(create_backend_app), use_cookies=False)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """HTTP to Request and Response to HTTP."""
+
+    protocol_version = "HTTP/1.1"
+    # An answer is two writes; with Nagle's algorithm the second waits 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
+    folder: Path
+
+    def respond(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        try:
+            response = answer(self.folder, Request(self.command, self.path, self.headers, body))
+        except Exception:  # noqa: BLE001  a mistake in here is an answer too, and stands in the log
+            traceback.print_exc()
+            response = Response(500, b'{"Message": "The practice cloud failed; see its server.log."}')
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(response.body)
+
+    do_DELETE = do_GET = do_HEAD = do_POST = do_PUT = respond
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Thousands of blocks make no log worth keeping."""
+
+
+class Server(ThreadingHTTPServer):
+    """A thread a connection; the queue holds a pool of uploaders that connect at the same moment."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+
+def serve(folder: Path) -> None:
+    """Serves the cloud kept in `folder` on a free port of loopback, until nobody holds the users' lock."""
+    handler = type("FolderHandler", (Handler,), {"folder": folder})
+    server = Server(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    save(folder / SERVER_FILE, {"pid": os.getpid(), "port": server.server_port})
+    with (folder / USERS_LOCK).open("a") as users:
+        while not _nobody_holds(users):
+            time.sleep(WATCH)
+        # Still under the lock: whoever comes now waits for it, and then finds no server and starts one.
+        (folder / SERVER_FILE).unlink(missing_ok=True)
+        os._exit(0)
+
+
+def _nobody_holds(lock: Any) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

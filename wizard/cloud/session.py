@@ -1,0 +1,94 @@
+"""boto3 clients for real AWS and for the practice cloud, and who we are there."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from wizard.cloud.errors import aws_errors
+from wizard.explain import Failure
+
+Client = Any
+"""boto3 builds its clients from data when the program runs: they have no type of their own."""
+
+Service = Literal["ebs", "ec2", "s3", "sts"]
+
+CONNECTIONS = 64
+"""As many as the uploader has threads.  8 threads cannot hide a latency of 50 ms, 64 can (measured)."""
+
+LIMITS = Config(
+    connect_timeout=5,
+    read_timeout=20,
+    max_pool_connections=CONNECTIONS,
+    # Not adaptive: that lowers its own rate without a floor (measured: 14 requests a second).
+    retries={"mode": "standard", "total_max_attempts": 10},
+)
+
+PRACTICE_KEYS = {"aws_access_key_id": "practice", "aws_secret_access_key": "practice"}
+
+SOURCES = {
+    "env": "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "shared-credentials-file": "the credentials file (~/.aws/credentials)",
+    "config-file": "the configuration file (~/.aws/config)",
+    "assume-role": "a role that the profile assumes",
+    "assume-role-with-web-identity": "a role assumed with a web identity token",
+    "sso": "IAM Identity Center (aws sso login)",
+    "login": "a console login (aws login)",
+    "custom-process": "the profile's credential_process",
+    "container-role": "the role of this container",
+    "iam-role": "the role of this EC2 instance",
+}
+"""botocore's names for where credentials came from, in words.  Source: botocore/credentials.py, `METHOD`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who AWS takes us for, and where the credentials came from, in words."""
+
+    account: str
+    arn: str
+    source: str
+
+
+def client(service: Service, region: str, endpoint: str | None) -> Client:
+    """A client with time limits.  `endpoint` is the practice cloud's URL; None is AWS as boto3 is configured.
+
+    Region is always given: botocore reads AWS_DEFAULT_REGION but not AWS_REGION.
+    """
+    with aws_errors("Connect", region):
+        if endpoint is None:
+            return _make(boto3.session.Session(), service, region_name=region, config=LIMITS)
+        session = boto3.session.Session(botocore_session=_session_without_configuration())
+        # A proxy must not see requests to this machine.
+        config = LIMITS.merge(Config(proxies={}))
+        return _make(session, service, region_name=region, endpoint_url=endpoint, config=config, **PRACTICE_KEYS)
+
+
+def identity(region: str, endpoint: str | None) -> Identity:
+    """Asks STS.  Fails with no-credentials, expired-credentials or whatever keeps it from answering."""
+    with aws_errors("GetCallerIdentity", region):
+        source = "the practice cloud" if endpoint else _source()
+        said = client("sts", region, endpoint).get_caller_identity()
+        return Identity(said["Account"], said["Arn"], source)
+
+
+def _make(session: Any, service: Service, **settings: Any) -> Client:
+    return session.client(service, **settings)
+
+
+def _source() -> str:
+    credentials = boto3.session.Session().get_credentials()
+    if credentials is None:
+        raise Failure("no-credentials")
+    return SOURCES.get(credentials.method, credentials.method)
+
+
+def _session_without_configuration() -> botocore.session.Session:
+    """Reads neither the user's profile nor files, so that no real key can reach the practice cloud."""
+    nothing = (None, None, None, None)
+    null_file = (None, None, os.devnull, None)
+    variables = {"profile": nothing, "config_file": null_file, "credentials_file": null_file}
+    return botocore.session.Session(session_vars=variables)

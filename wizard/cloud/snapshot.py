@@ -1,0 +1,331 @@
+"""An image file put into an EBS snapshot, block by block, so that it can be stopped and gone on with anywhere."""
+
+import base64
+import hashlib
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, takewhile
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from wizard.cloud import blocks
+from wizard.cloud.blocks import BLOCK, GIB, ZEROS, Ledger
+from wizard.cloud.errors import PASSING, as_failure, aws_code, aws_errors
+from wizard.cloud.session import CONNECTIONS, Client
+from wizard.cloud.waiting import Asked, Cancelled, as_ready, never, rest, until
+from wizard.explain import Failure
+from wizard.run.journal import Journal, Kind, Record
+
+Progress = Callable[[int, int], None]
+
+LONGEST_IDLE = 4320
+"""Minutes without a put until AWS gives a snapshot up, the most that it allows: three days to come back in."""
+
+PATIENCE = 120.0
+"""Seconds for which a fresh snapshot may be unknown to AWS, and for which a block is tried.
+
+AWS is eventually consistent; 56 s were seen.  Source: coldsnap #43, #56.
+"""
+
+LONGEST_COMPLETION = 3600.0
+AGREEING = 3
+"""Answers in a row that must say `completed`: one alone may be followed by another.  Source: coldsnap."""
+
+SEALED_UNHEARD = 30.0
+"""Seconds to look whether a refused CompleteSnapshot had in fact succeeded, with its answer lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The snapshot that is written: its id, region, when it was started, its last known state."""
+
+    id: str
+    region: str
+    started: datetime
+    state: str | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """So new that AWS may not know it everywhere."""
+        return (datetime.now(UTC) - self.started).total_seconds() < PATIENCE
+
+
+def upload(
+    image: Path,
+    *,
+    ebs: Client,
+    ec2: Client,
+    journal: Journal,
+    ledger: Path,
+    description: str,
+    tags: Mapping[str, str],
+    volume_gib: int,
+    progress: Progress,
+    cancelled: Asked = never,
+) -> str:
+    """Puts a raw image into a new snapshot and gives its id once it is completed.
+
+    Called again with the same journal and ledger after any kind of end, it goes on with the same snapshot.  Holes
+    and blocks of zeros are not sent.  `progress(done, total)` counts bytes of blocks that are not holes.  Raises
+    Cancelled, image-larger-than-volume, snapshot-failed, and what AWS refuses.
+    """
+    size = image.stat().st_size
+    if size > volume_gib * GIB:
+        raise Failure("image-larger-than-volume", image=image, size=size, volume_gib=volume_gib)
+    wanted = {
+        "VolumeSize": volume_gib,
+        "Description": description,
+        "Timeout": LONGEST_IDLE,
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+    }
+    target = _target(image, ebs, ec2, journal, wanted)
+    if target.state != "completed":
+        present = _put_blocks(image, target, ebs, ledger, progress, cancelled)
+        _complete(target, present, ebs, ec2, journal, cancelled)
+        _wait_until_completed(target, ec2, LONGEST_COMPLETION, cancelled)
+    return target.id
+
+
+# Which snapshot
+
+
+def _target(image: Path, ebs: Client, ec2: Client, journal: Journal, wanted: Mapping[str, Any]) -> Target:
+    """The snapshot that the journal names, if it is of this image and still good; otherwise a new one.
+
+    A journal is of one step key, and the same key means the same bytes: a snapshot that was sealed is good for an
+    image that was made again, too.  One that is half full is not: what the ledger says is known of the old file alone.
+    """
+    region: str = ec2.meta.region_name
+    stat = image.stat()
+    facts = {"region": region, "image": {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}}
+    if asked := journal.last("StartSnapshot", "asked"):
+        if _fits(asked, region, stat.st_size, wanted):
+            target = _started_before(asked, ebs, ec2, journal)
+            if target.state == "completed" and _is_sealed(journal, target.id):
+                return target
+            is_there = target.state in ("pending", "completed") or (target.state is None and target.is_fresh)
+            if is_there and asked["image"] == facts["image"]:
+                return target
+        _discard(asked, ec2, journal)
+    request = {**wanted, "ClientToken": str(uuid.uuid4())}
+    journal.asked("StartSnapshot", **facts, request=request)
+    return Target(_start(request, region, ebs, journal), region, datetime.now(UTC))
+
+
+def _fits(asked: Record, region: str, size: int, wanted: Mapping[str, Any]) -> bool:
+    request = asked["request"]
+    return bool(asked["region"] == region and asked["image"]["size"] == size and {**request, **wanted} == request)
+
+
+def _started_before(asked: Record, ebs: Client, ec2: Client, journal: Journal) -> Target:
+    """Where the answer was lost the same client token gives the same snapshot again."""
+    region = asked["region"]
+    snapshot_id = started_id(journal, asked) or _start(asked["request"], region, ebs, journal)
+    return Target(snapshot_id, region, datetime.fromisoformat(asked["at"]), snapshot_state(ec2, snapshot_id))
+
+
+def _start(request: Mapping[str, Any], region: str, ebs: Client, journal: Journal) -> str:
+    with aws_errors("StartSnapshot", region):
+        snapshot_id: str = ebs.start_snapshot(**request)["SnapshotId"]
+    journal.answered("StartSnapshot", region=region, token=request["ClientToken"], snapshot_id=snapshot_id)
+    return snapshot_id
+
+
+def started_id(journal: Journal, asked: Record) -> str | None:
+    """The snapshot that came of a journaled StartSnapshot, if its answer was heard."""
+    token = asked["request"]["ClientToken"]
+    return next((str(item["snapshot_id"]) for item in journal.records() if item.get("token") == token), None)
+
+
+def discard_unfinished(ec2: Client, journal: Journal) -> None:
+    """Deletes the snapshots that a journal names as begun and not completed.  Calling it again does no harm.
+
+    For the journal of answers that were changed since: nobody will go on with those snapshots.
+    """
+    for record in journal.records():
+        if (record["operation"], record["kind"]) != ("StartSnapshot", "asked"):
+            continue
+        if not _is_sealed(journal, started_id(journal, record)):
+            _discard(record, ec2, journal)
+
+
+def _discard(asked: Record, ec2: Client, journal: Journal) -> None:
+    """Deletes a snapshot that was begun and will not be finished.
+
+    A completed one may belong to an image, and one of another region is out of reach: `clean --cloud` has them.
+    """
+    snapshot_id = started_id(journal, asked)
+    is_here = asked["region"] == ec2.meta.region_name
+    if snapshot_id and is_here and snapshot_state(ec2, snapshot_id) in ("pending", "error"):
+        delete_snapshot(ec2, journal, snapshot_id)
+
+
+def delete_snapshot(ec2: Client, journal: Journal, snapshot_id: str) -> bool:
+    """Deletes a snapshot; False if there is none any more."""
+    region = ec2.meta.region_name
+    journal.asked("DeleteSnapshot", region=region, snapshot_id=snapshot_id)
+    with aws_errors("DeleteSnapshot", region):
+        try:
+            ec2.delete_snapshot(SnapshotId=snapshot_id)
+        except ClientError as error:
+            if aws_code(error) != "InvalidSnapshot.NotFound":
+                raise
+            return False
+    journal.answered("DeleteSnapshot", region=region, snapshot_id=snapshot_id)
+    return True
+
+
+def snapshot_state(ec2: Client, snapshot_id: str) -> str | None:
+    """pending, completed or error; None where AWS knows no such snapshot."""
+    with aws_errors("DescribeSnapshots", ec2.meta.region_name):
+        try:
+            found = ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"]
+        except ClientError as error:
+            if aws_code(error) != "InvalidSnapshot.NotFound":
+                raise
+            return None
+    return str(found[0]["State"]) if found else None
+
+
+# The blocks
+
+
+def _put_blocks(image: Path, target: Target, ebs: Client, ledger: Path, progress: Progress, cancelled: Asked) -> Ledger:
+    """Puts what the snapshot lacks; gives all that it has then.  The threads only send, this one keeps the books."""
+    present = blocks.read_ledger(ledger, target.id)
+    failed = Event()
+
+    def halted() -> bool:
+        return failed.is_set() or cancelled()
+
+    with (
+        image.open("rb") as file,
+        blocks.ledger_writer(ledger, target.id) as record,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
+    ):
+        ranges = blocks.data_blocks(file.fileno())
+        total = sum(map(len, ranges)) * BLOCK
+        done = 0
+
+        def settle(index: int) -> tuple[int, bytes | None]:
+            data = blocks.read_block(file.fileno(), index)
+            if data == ZEROS:
+                return index, None
+            digest = hashlib.sha256(data).digest()
+            if present.get(index) != digest:
+                _put(ebs, target, index, data, digest, halted)
+            return index, digest
+
+        todo = takewhile(lambda _: not cancelled(), chain.from_iterable(ranges))
+        try:
+            for index, digest in as_ready(pool, settle, todo, 2 * CONNECTIONS):
+                if digest is not None and present.get(index) != digest:
+                    present[index] = digest
+                    record(index, digest)
+                done += BLOCK
+                progress(done, total)
+        except BaseException:
+            failed.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        if cancelled():
+            raise Cancelled
+        if not present:
+            # Nothing but zeros; AWS is not known to complete a snapshot without a block.
+            present[0] = hashlib.sha256(ZEROS).digest()
+            _put(ebs, target, 0, ZEROS, present[0], halted)
+            record(0, present[0])
+    return present
+
+
+def _put(ebs: Client, target: Target, index: int, data: bytes, digest: bytes, halted: Asked) -> None:
+    """Sends one block.  What passes by itself is waited out, beyond botocore's own retries; the rest stops at once."""
+    pause, deadline = 0.5, None
+    while True:
+        try:
+            ebs.put_snapshot_block(
+                SnapshotId=target.id,
+                BlockIndex=index,
+                BlockData=data,
+                DataLength=BLOCK,
+                Checksum=base64.b64encode(digest).decode(),
+                ChecksumAlgorithm="SHA256",
+            )
+            return
+        except (ClientError, BotoCoreError) as error:
+            failure = as_failure(error, "PutSnapshotBlock", target.region)
+            deadline = deadline or time.monotonic() + PATIENCE
+            if time.monotonic() > deadline or not (failure.code in PASSING or _not_known_yet(error, target)):
+                raise failure from error
+        rest(random.uniform(0.5, 1.0) * pause, halted)
+        pause = min(2 * pause, 15.0)
+
+
+def _not_known_yet(error: Exception, target: Target) -> bool:
+    return isinstance(error, ClientError) and aws_code(error) == "ResourceNotFoundException" and target.is_fresh
+
+
+# The end
+
+
+def _complete(target: Target, present: Ledger, ebs: Client, ec2: Client, journal: Journal, cancelled: Asked) -> None:
+    """Seals the snapshot, once: the call knows no client token, so the journal and the state are looked at."""
+    if _is_sealed(journal, target.id) or snapshot_state(ec2, target.id) == "completed":
+        return
+    # An earlier call whose answer is missing may have sealed it, and AWS may still be at work on that.
+    patience = LONGEST_COMPLETION if _was_asked_to_seal(journal, target.id) else SEALED_UNHEARD
+    request = {
+        "SnapshotId": target.id,
+        "ChangedBlocksCount": len(present),
+        "Checksum": base64.b64encode(blocks.linear_checksum(present)).decode(),
+        "ChecksumAlgorithm": "SHA256",
+        "ChecksumAggregationMethod": "LINEAR",
+    }
+    journal.asked("CompleteSnapshot", region=target.region, request=request)
+    try:
+        with aws_errors("CompleteSnapshot", target.region):
+            ebs.complete_snapshot(**request)
+    except Failure as failure:
+        if failure.code != "aws-refused":
+            raise
+        _wait_until_completed(target, ec2, patience, cancelled, late=failure)
+    journal.answered("CompleteSnapshot", region=target.region, snapshot_id=target.id)
+
+
+def _is_sealed(journal: Journal, snapshot_id: str | None) -> bool:
+    return any(item["snapshot_id"] == snapshot_id for item in _completions(journal, "answered"))
+
+
+def _was_asked_to_seal(journal: Journal, snapshot_id: str) -> bool:
+    return any(item["request"]["SnapshotId"] == snapshot_id for item in _completions(journal, "asked"))
+
+
+def _completions(journal: Journal, kind: Kind) -> list[Record]:
+    return [item for item in journal.records() if (item["operation"], item["kind"]) == ("CompleteSnapshot", kind)]
+
+
+def _wait_until_completed(
+    target: Target, ec2: Client, patience: float, cancelled: Asked, late: Failure | None = None
+) -> None:
+    def failed(state: str | None) -> Failure:
+        said = f"DescribeSnapshots: {target.id} is {state or 'not known'}"
+        return Failure("snapshot-failed", evidence=[said], snapshot_id=target.id, region=target.region)
+
+    def is_completed() -> bool:
+        state = snapshot_state(ec2, target.id)
+        if state == "error" or (state is None and not target.is_fresh):
+            raise failed(state)
+        return state == "completed"
+
+    def look() -> bool | None:
+        return all(is_completed() for _ in range(AGREEING)) or None
+
+    until(look, patience, late or failed("still pending"), cancelled)
