@@ -1,0 +1,109 @@
+"""What the answers cause, the plan as prose, and the draft."""
+
+from pathlib import Path
+
+import pytest
+
+from wizard import draft, questions
+from wizard.disk.layout import load
+from wizard.plan.build import Occasion, plan
+from wizard.plan.prose import prose
+from wizard.plan.steps import Run, Write
+from wizard.preview import partition_map, preview
+
+PV = {"target.arch": "x86_64", "target.virtualization": "paravirtual", "target.region": "us-east-1"}
+HVM = {"target.arch": "x86_64", "target.region": "us-east-1"}
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMI_WIZARD_HOME", str(tmp_path))
+
+
+def test_the_chosen_aki_comes_first_and_the_others_say_why_not() -> None:
+    rows = [line for line in preview("target", PV).splitlines() if "aki-" in line and "KernelId" not in line]
+    assert rows[0].startswith("▸ aki-5c21674b")
+    assert "superseded by 1.05" in next(row for row in rows if "aki-919dcaf8" in row)
+    assert all(row.startswith("  ") for row in rows[1:])
+
+
+def test_an_hvm_target_says_why_it_needs_no_aki() -> None:
+    text = preview("target", HVM)
+    assert "No AKI is needed" in text
+    assert "KernelId" not in text
+    assert "BootMode" in text
+
+
+def test_an_arm64_target_without_a_pv_kernel_explains_and_never_raises() -> None:
+    assert "arm64" in preview("target", {**PV, "target.arch": "arm64"})
+
+
+def test_the_kernel_preview_begins_with_the_verdict() -> None:
+    first = preview("kernel", HVM, 200).splitlines()
+    assert "linux-image-cloud-amd64" in first[0]
+    assert first[1].endswith("it boots.")
+
+
+def test_a_config_without_its_disk_driver_does_not_boot(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    recorded = Path(__file__).parent.parent / "presets/kernel/configs/debian-bookworm-cloud-amd64.config"
+    lines = [line for line in recorded.read_text().splitlines() if "CONFIG_XEN_BLKDEV_FRONTEND" not in line]
+    config.write_text("\n".join([*lines, "# CONFIG_XEN_BLKDEV_FRONTEND is not set", ""]))
+    answers = {**PV, "kernel.source": "files", "kernel.config": str(config)}
+    assert "does NOT boot" in preview("kernel", answers, 200)
+
+
+def test_a_missing_kernel_file_is_explained_in_the_preview() -> None:
+    assert "No kernel file" in preview("kernel", {**HVM, "kernel.source": "files"})
+
+
+def test_the_partition_map_is_drawn_to_scale() -> None:
+    edge = partition_map(load("ext3-boot-btrfs-root"), 1024, 102)[0]
+    boot, root = (len(box) for box in edge.strip("┌┐").split("┬"))
+    assert boot / root == pytest.approx(256 / 768, rel=0.1)
+
+
+@pytest.mark.parametrize("width", [20, 60, 140])
+def test_the_partition_map_is_as_wide_as_it_may_be(width: int) -> None:
+    for name in ("gpt-ext4", "single-ext4", "ext3-boot-btrfs-root"):
+        rows = partition_map(load(name), 4096, width)
+        assert len({len(row) for row in rows}) == 1
+        assert len(rows[0]) <= max(width, 11 * 3 + 4)
+
+
+def test_the_disk_preview_shows_the_fstab_that_will_be_written() -> None:
+    made = plan(questions.recipe(HVM), Occasion("b", "2026-11-23"))
+    written = next(
+        action.text for action in made.step("system").actions if isinstance(action, Write) and "fstab" in action.path
+    )
+    assert written.strip() in preview("disk", HVM)
+
+
+def test_the_prose_holds_every_command_and_every_file_of_the_plan() -> None:
+    made = plan(questions.recipe(PV), Occasion("b", "2026-11-23"))
+    text = "\n".join(line.strip() for line in prose(made).splitlines())
+    for step in made.steps:
+        assert step.title in text
+        for action in step.actions:
+            if isinstance(action, Run):
+                assert all(line.strip() in text for line in action.command.splitlines())
+            if isinstance(action, Write):
+                assert action.path in text
+    assert '"KernelId": "aki-5c21674b"' in text
+
+
+def test_a_draft_comes_back_as_it_was_saved() -> None:
+    assert draft.load() is None
+    draft.save({"target.arch": "arm64", "name": 'a "name"'})
+    found = draft.load()
+    assert found is not None and found.answers == {"target.arch": "arm64", "name": 'a "name"'}
+    assert not list(draft.path().parent.glob("*.new"))
+    draft.remove()
+    assert draft.load() is None
+
+
+@pytest.mark.parametrize("text", ["", "not toml [", "answers = 3", "[answers]\n"])
+def test_a_damaged_draft_is_no_draft(text: str) -> None:
+    draft.path().parent.mkdir(parents=True)
+    draft.path().write_text(text)
+    assert draft.load() is None

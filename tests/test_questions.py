@@ -1,0 +1,111 @@
+"""The questions: defaults that boot, impossible options with their reason, answers that are kept and marked."""
+
+from pathlib import Path
+
+import pytest
+
+from wizard import questions
+from wizard.recipe import Recipe, from_answers
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMI_WIZARD_HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"target.arch": "arm64"},
+        {"target.arch": "x86_64", "target.virtualization": "paravirtual"},
+    ],
+)
+def test_no_further_answer_is_needed_to_make_a_recipe(answers: dict[str, str]) -> None:
+    assert isinstance(questions.recipe(answers), Recipe)
+
+
+def test_every_question_has_words_and_an_example() -> None:
+    for question in questions.QUESTIONS:
+        assert question.label and question.help and question.example, question.path
+
+
+def test_a_default_says_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    region = next(one for one in questions.QUESTIONS if one.path == "target.region").default({})
+    assert (region.value, region.origin) == ("eu-west-1", "from AWS_DEFAULT_REGION")
+
+
+def test_the_default_region_of_a_paravirtual_ami_is_one_that_has_an_aki(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-south-1")
+    answers = {"target.arch": "x86_64", "target.virtualization": "paravirtual"}
+    assert questions.value("target.region", answers).startswith("eu-")
+    assert questions.recipe(answers)
+
+
+def test_an_impossible_option_says_why() -> None:
+    question = next(one for one in questions.QUESTIONS if one.path == "target.virtualization")
+    options = {option.value: option.impossible for option in question.options({"target.arch": "arm64"})}
+    assert options["hvm"] == ""
+    assert "Graviton" in options["paravirtual"]
+
+
+def test_an_answer_that_a_later_one_makes_impossible_is_marked_and_kept() -> None:
+    answers = {"disk.layout": "gpt-ext4", "target.arch": "x86_64", "target.virtualization": "paravirtual"}
+    assert set(questions.invalid(answers)) == {"disk.layout"}
+    assert answers["disk.layout"] == "gpt-ext4"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("name", "a"), ("disk.size_gib", "many"), ("system.hostname", "not a name")]
+)
+def test_a_wrong_answer_is_refused_in_words(path: str, text: str) -> None:
+    assert questions.problem(path, text, {})
+
+
+def test_a_path_is_taken_from_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tables = questions.tables({"kernel.source": "files", "kernel.image": "bzImage"})
+    assert tables["kernel"]["image"] == str(tmp_path / "bzImage")
+
+
+def test_a_recipe_gives_back_the_answers_that_made_it() -> None:
+    answers = {"target.arch": "x86_64", "target.virtualization": "paravirtual", "disk.size_gib": "3", "name": "mine"}
+    assert answers.items() <= questions.answers_of(questions.recipe(answers)).items()
+
+
+def test_answers_from_a_file_that_no_question_offers_are_left_out() -> None:
+    kept = questions.known({"target.arch": "vax", "target.region": "[red]", "name": "mine", "nobody.asks": "x"})
+    assert kept == {"name": "mine"}
+
+
+def test_a_region_in_the_environment_that_nobody_knows_is_said_and_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "[red] nowhere")
+    region = next(one for one in questions.QUESTIONS if one.path == "target.region").default({})
+    assert region.value == "us-east-1"
+    assert "nowhere" in region.origin
+
+
+def test_answers_from_a_file_hold_nothing_that_does_not_print() -> None:
+    assert questions.known({"name": "mi\x1b[2Jne\x07"}) == {"name": "mi[2Jne"}
+
+
+def test_answers_of_a_recipe_that_no_screen_asks_for_are_carried_along() -> None:
+    given = from_answers(
+        {
+            "name": "carried",
+            "target": {"region": "us-east-1", "arch": "x86_64", "virtualization": "paravirtual", "aki": "aki-919dcaf8"},
+            "distro": {"mirror": "http://deb.example.org/debian"},
+            "system": {
+                "ssh_authorized_keys": ["ssh-ed25519 AAAA one", "ssh-ed25519 BBBB two"],
+                "locale": "de_DE.UTF-8",
+            },
+        }
+    )
+    again = questions.recipe(questions.answers_of(given))
+    assert again.target.aki == given.target.aki
+    assert again.distro.mirror == given.distro.mirror
+    assert again.system == given.system

@@ -1,0 +1,43 @@
+"""`ami-wizard clean`."""
+
+import sys
+
+import click
+
+from wizard.explain import Failure
+
+
+@click.command(help="Removes a build's local files; with --cloud also what it made in AWS.")
+@click.argument("build")
+@click.option("--cloud", is_flag=True, help="Also deregister its AMI and delete its snapshots.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clean(build: str, cloud: bool, yes: bool) -> int:
+    """Shows what will go, asks, and removes it: the AMI before its snapshots, the files last."""
+    from wizard.run import builds, remove
+
+    found = builds.find(build)
+    if found.is_running():
+        raise Failure("not-removed-while-running", build=found.id, holder=found.holder() or "unknown")
+    made = builds.resources(found) if cloud else []
+    for resource in made:
+        click.echo(f"{resource['kind']} {resource['id']} in {resource['region']}", err=True)
+    click.echo(f"files of the build {found.id}", err=True)
+    if not cloud and builds.resources(found):
+        click.echo(
+            "What it made in AWS stays, and nothing here will know of it: --cloud would remove it too.", err=True
+        )
+    if not yes and not _confirmed(found.id, cloud=cloud):
+        return 1
+    if cloud:
+        # Before the files: only they know what there is to remove, should AWS not be reached now.
+        for line in remove.from_cloud(found):
+            click.echo(f"removed {line}", err=True)
+    remove.files(found)
+    return 0
+
+
+def _confirmed(build: str, *, cloud: bool) -> bool:
+    if not sys.stdin.isatty():
+        command = f"ami-wizard clean {build}{' --cloud' if cloud else ''} --yes"
+        raise Failure("not-a-terminal-to-remove", build=build, command=command)
+    return click.confirm("Remove all of this?", default=False, err=True)

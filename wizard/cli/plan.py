@@ -1,0 +1,29 @@
+"""`ami-wizard plan`."""
+
+import datetime
+from pathlib import Path
+
+import click
+
+from wizard.cli.output import print_json
+
+
+@click.command(help="What a build would do: as prose, as a shell script that does the same, or as data.")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--script", "as_script", is_flag=True, help="As a shell script that uses public tools only.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def plan(recipe: Path, as_script: bool, as_json: bool) -> int:
+    """The same plan that the runner runs."""
+    from wizard import recipe as recipes
+    from wizard.plan import build, prose, script, steps
+
+    chosen = recipes.load(recipe)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    made = build.plan(chosen, build.Occasion(build.build_id(chosen, practice=False), today))
+    if as_json:
+        print_json(steps.plan_as_dict(made))
+    elif as_script:
+        click.echo(script.script(made))
+    else:
+        click.echo(prose.prose(made))
+    return 0
