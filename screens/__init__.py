@@ -1,0 +1,1 @@
+"""The Textual front end: asks wizard/ and draws."""
