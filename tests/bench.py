@@ -1,0 +1,111 @@
+"""`make bench`: how long it takes to start, to audit and to upload.  Measured, never asserted."""
+
+import os
+import pty
+import resource
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from wizard import presets
+
+RUNS = 7
+MIB = 1 << 20
+WIZARD = [sys.executable, "-m", "wizard"]
+
+
+def main() -> None:
+    """Prints one line a figure: minimum, median and maximum of several runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        os.environ["AMI_WIZARD_HOME"] = folder
+        config = _long_config(home)
+        for name, command in {
+            "--version": [*WIZARD, "--version"],
+            "--help": [*WIZARD, "--help"],
+            "akis --json": [*WIZARD, "akis", "--json"],
+            "audit, 12,000 lines": [*WIZARD, "audit", str(config)],
+        }.items():
+            report(name, lambda command=command: _seconds(command))  # type: ignore[misc]
+        report("first paint", _first_paint)
+        _upload(home)
+
+
+def report(name: str, measure: Callable[[], float]) -> None:
+    """Several runs of one measurement, in milliseconds."""
+    figures = sorted(measure() * 1000 for _ in range(RUNS))
+    print(f"{name:22} min {figures[0]:6.0f}  median {statistics.median(figures):6.0f}  max {figures[-1]:6.0f} ms")
+
+
+def _seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return time.perf_counter() - started
+
+
+def _long_config(folder: Path) -> Path:
+    """A recorded config, filled up to 12,000 lines."""
+    recorded = (presets.ROOT / "kernel/configs/debian-bookworm-amd64.config").read_text(encoding="utf-8")
+    lines = recorded.splitlines()
+    lines += [f"CONFIG_FILLING_{number}=m" for number in range(12_000 - len(lines))]
+    path = folder / "config"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _first_paint() -> float:
+    """Seconds from the start of the process until the first screen stands in a terminal of 80 by 24."""
+    started = time.perf_counter()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm-256color", COLUMNS="80", LINES="24")
+        os.execv(sys.executable, [*WIZARD, "--practice"])
+    said = b""
+    while b"Welcome" not in said and time.perf_counter() - started < 20:
+        if select.select([terminal], [], [], 0.1)[0]:
+            said += os.read(terminal, 65536)
+    taken = time.perf_counter() - started
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return taken
+
+
+def _upload(home: Path) -> None:
+    """400 MiB of random data in a sparse image of 2 GiB, to the practice cloud."""
+    from wizard.cloud import snapshot
+    from wizard.cloud.practice.process import practice_cloud
+    from wizard.cloud.session import client
+    from wizard.run.journal import Journal
+
+    image = home / "disk.img"
+    with image.open("wb") as file:
+        for part in range(100):
+            file.seek(part * 20 * MIB)
+            file.write(os.urandom(4 * MIB))
+        file.truncate(2048 * MIB)
+    with practice_cloud(home / "practice") as endpoint:
+        started = time.perf_counter()
+        snapshot.upload(
+            image,
+            ebs=client("ebs", "us-east-1", endpoint),
+            ec2=client("ec2", "us-east-1", endpoint),
+            journal=Journal(home / "journal.jsonl"),
+            ledger=home / "ledger",
+            description="bench",
+            tags={},
+            volume_gib=2,
+            progress=lambda _done, _total: None,
+        )
+        taken = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"upload, 400 MiB of data in 2 GiB: {taken:.1f} s, {400 / taken:.0f} MiB/s, peak memory {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
