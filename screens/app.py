@@ -15,7 +15,9 @@ from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from screens import intents, safety
+from screens.meanwhile import Lookups, begin_ahead
 from screens.sidebar import Sidebar, position_line
+from screens.words import plain
 from wizard import draft
 from wizard.flow import ASKING, TITLES, Flow
 
@@ -67,6 +69,7 @@ class Wizard(App[int]):
         self.stops_build = False
         self._engine = engine
         self._looks_ahead = looks_ahead
+        self._lookups = Lookups(self, self._note_lookups)
         self._offers = offer_unfinished
         self._given = answers is not None
 
@@ -121,27 +124,22 @@ class Wizard(App[int]):
         self.refresh_bindings()
         content = self.query_one("#content")
         await content.remove_children()
-        if self.flow.current == "review" and self._looks_ahead:
-            self._begin_ahead()
+        if self._looks_ahead:
+            self._meanwhile()
         # The last thing: a quick Enter may end the app as soon as the view is there.
         await content.mount(view)
 
-    def _begin_ahead(self) -> None:
-        """What takes longest begins while the plan is still being read."""
-        from screens.review import blockers
+    def _meanwhile(self) -> None:
+        if self.flow.current == "review":
+            begin_ahead(self, self.answers, self._note_ahead)
+        elif self.flow.current == "target" and not self.practice:
+            self._lookups.about(self.answers)
 
-        if blockers(self.answers):
-            return
-
-        def begin() -> bool:
-            from wizard import questions
-            from wizard.run import ahead
-
-            return ahead.begin(questions.recipe(self.answers))
-
-        from screens.background import in_background
-
-        in_background(self, begin, self._note_ahead)
+    def _note_lookups(self, words: str) -> None:
+        for line in self.query(".asked").results(Static):
+            line.update(plain(words))
+        for view in self.query(".asking"):
+            view.take(self.answers)  # type: ignore[attr-defined]
 
     def _note_ahead(self, has_begun: bool) -> None:
         for line in self.query(".ahead").results(Static):
@@ -176,6 +174,8 @@ class Wizard(App[int]):
         if self.answers != before:
             self._save()
         self._mark_position()
+        if self._looks_ahead:
+            self._meanwhile()
         for view in self.query(".asking"):
             view.take(self.answers)  # type: ignore[attr-defined]
             if message.moves_on:

@@ -104,6 +104,7 @@ class Asking(Widget):
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="left", can_focus=False):
             yield Form(self._screen, self._answers)
+            yield Static("", classes="asked", markup=False)
             yield buttons("Next")
         yield Preview(self._screen, self._answers)
 

@@ -9,7 +9,9 @@ from wizard.disk.layout import load
 from wizard.plan.build import Occasion, plan
 from wizard.plan.prose import prose
 from wizard.plan.steps import Run, Write
-from wizard.preview import partition_map, preview
+from wizard.preview import preview
+from wizard.preview.disk import partition_map
+from wizard.targets.akis import all_akis
 
 PV = {"target.arch": "x86_64", "target.virtualization": "paravirtual", "target.region": "us-east-1"}
 HVM = {"target.arch": "x86_64", "target.region": "us-east-1"}
@@ -20,11 +22,26 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMI_WIZARD_HOME", str(tmp_path))
 
 
-def test_the_chosen_aki_comes_first_and_the_others_say_why_not() -> None:
-    rows = [line for line in preview("target", PV).splitlines() if "aki-" in line and "KernelId" not in line]
-    assert rows[0].startswith("▸ aki-5c21674b")
-    assert "superseded by 1.05" in next(row for row in rows if "aki-919dcaf8" in row)
-    assert all(row.startswith("  ") for row in rows[1:])
+def test_a_paravirtual_target_says_what_its_aki_reads_and_what_can_run_it() -> None:
+    text = preview("target", PV)
+    assert text.startswith("aki-5c21674b is PV-GRUB 1.05, hd0")
+    assert "packed with gzip, bzip2, lzo, xz" in text
+    assert "c1, c3, m1, m2, m3, t1" in text
+    assert "KernelId            aki-5c21674b" in text
+
+
+def test_an_older_aki_says_what_is_better_about_the_newest() -> None:
+    old = next(row for row in all_akis() if (row.region, row.arch, row.version) == ("us-east-1", "x86_64", "1.04"))
+    assert "superseded by 1.05" in preview("target", {**PV, "target.aki": old.aki})
+
+
+def test_a_region_without_every_old_type_names_those_that_it_has() -> None:
+    text = preview("target", {**PV, "target.region": "eu-central-1", "target.arch": "i386"})
+    assert "previous generation  c3.large" in text
+
+
+def test_a_region_of_which_nobody_knows_the_types_says_so() -> None:
+    assert "not sure" in preview("target", {**PV, "target.region": "cn-north-1"})
 
 
 def test_an_hvm_target_says_why_it_needs_no_aki() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Log, Static
+from waits import wait_for
 
 from screens.app import Wizard
 from screens.building import Building, Engine
@@ -96,20 +97,15 @@ def runner(*attempts: Sequence[Said], until: threading.Event | None = None) -> E
     return Engine(start=start, stop=lambda _build: None)
 
 
-async def wait_for(pilot: Pilot[int], what: Callable[[], bool]) -> None:
-    for _ in range(100):
-        await pilot.pause(0.03)
-        if what():
-            return
-    raise AssertionError("it did not come about within three seconds")
-
-
 def text_of(pilot: Pilot[int], selector: str) -> str:
     return str(pilot.app.screen.query(selector).first(Static).render())
 
 
-def shows(pilot: Pilot[int], state: str) -> Callable[[], bool]:
-    return lambda: pilot.app.query_one(Building).track.state == state
+def failed(pilot: Pilot[int]) -> Callable[[], bool]:
+    """Whether the card is there and laid out, so that it can be clicked on."""
+    return lambda: (
+        pilot.app.query_one(Building).track.state == "failed" and bool(pilot.app.query_one("#retry").region.area)
+    )
 
 
 async def test_a_build_ends_on_the_ami_and_says_what_took_how_long(build: Build) -> None:
@@ -140,7 +136,7 @@ async def test_the_output_stands_on_the_screen_as_it_is(build: Build) -> None:
 async def test_a_failure_shows_a_card_with_a_command_and_the_ways_on(build: Build) -> None:
     app = Wizard(practice=True, build=build, engine=runner(FAILURE))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.pause()
         text = text_of(pilot, ".card .words Static")
         for words in ("The disk is full.", "Why: The image", "df -h /tmp", "[/dev/sda1]"):
@@ -156,7 +152,7 @@ async def test_a_failure_shows_a_card_with_a_command_and_the_ways_on(build: Buil
 async def test_retry_starts_the_build_again(build: Build) -> None:
     app = Wizard(practice=True, build=build, engine=runner(FAILURE, SUCCESS))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.press("enter")
         await wait_for(pilot, lambda: app.flow.current == "done")
 
@@ -164,10 +160,9 @@ async def test_retry_starts_the_build_again(build: Build) -> None:
 async def test_editing_the_answers_of_a_failed_build_begins_from_its_recipe(build: Build) -> None:
     app = Wizard(practice=True, build=build, engine=runner(FAILURE))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.click("#edit")
-        await pilot.pause()
-        assert app.flow.current == "review"
+        await wait_for(pilot, lambda: app.flow.current == "review")
         assert app.answers["name"] == "mine"
 
 
@@ -175,10 +170,9 @@ async def test_the_log_of_the_step_opens_whole(build: Build) -> None:
     (build.logs / "bootstrap.log").write_text("first line\n[red]last line\n")
     app = Wizard(practice=True, build=build, engine=runner(FAILURE))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.click("#log")
-        await pilot.pause()
-        assert isinstance(app.screen, Reading)
+        await wait_for(pilot, lambda: isinstance(app.screen, Reading))
         assert list(app.screen.query_one(Log).lines) == ["first line", "[red]last line"]
 
 
@@ -191,8 +185,7 @@ async def test_leaving_a_running_build_asks_whether_it_goes_on(
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_for(pilot, lambda: bool(app.query_one(Building).track.steps))
         await pilot.press("ctrl+c")
-        await pilot.pause()
-        assert isinstance(app.screen, Ask)
+        await wait_for(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press(*keys)
         await pilot.pause()
     assert app.return_value == 0

@@ -19,6 +19,7 @@ from test_screens_build import FAILURE, STARTED, runner
 from textual.app import App
 from textual.color import Color
 from textual.pilot import Pilot
+from waits import settle, wait_for
 
 from screens.app import Wizard
 from screens.background import in_background
@@ -46,7 +47,7 @@ async def walk(pilot: Pilot[int]) -> None:
     await pilot.press("enter", "f1", "escape")
     for _ in range(5):
         await pilot.press("tab", "down", "ctrl+n")
-        await pilot.pause(0.05)
+        await settle(pilot)
 
 
 @pytest.mark.slow
@@ -64,7 +65,6 @@ async def test_outside_text_is_never_markup(first: int) -> None:
     app = Wizard(practice=True, answers=answers)
     async with app.run_test(size=(120, 40)) as pilot:
         await walk(pilot)
-        await pilot.pause(0.2)
         shown = screen_text(app)
         assert "\x1b" not in shown
         for text in (one, two, three):
@@ -84,7 +84,7 @@ async def test_a_failure_shows_its_evidence_as_it_is(text: str) -> None:
     )
     app = Wizard(practice=True, build=build, engine=runner(said))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.pause(0.4)
+        await wait_for(pilot, lambda: "What to do" in screen_text(app))
         shown = screen_text(app)
         assert "\x1b" not in shown
         if "\x1b" not in text:
@@ -104,8 +104,7 @@ async def test_every_screen_is_drawn_at_every_size(size: tuple[int, int]) -> Non
         build = builds.create(questions.recipe({}), practice=True)
         app._engine = runner(FAILURE)
         await app._start(build)
-        await pilot.pause(0.3)
-        assert "The disk is full." in screen_text(app)
+        await wait_for(pilot, lambda: "The disk is full." in screen_text(app))
         assert "Quit, resume later" in screen_text(app)
 
 
@@ -156,7 +155,7 @@ async def test_all_text_can_be_read() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         for keys in ("f2", "enter", "tab", "f1", "escape", "ctrl+n", "ctrl+n", "ctrl+n", "ctrl+n", "ctrl+n", "ctrl+c"):
             await pilot.press(keys)
-            await pilot.pause(0.1)
+            await settle(pilot)
             assert faint(app) == [], keys
 
 
@@ -169,7 +168,7 @@ async def test_an_error_beside_the_screen_is_explained_and_not_lost() -> None:
     with pytest.raises(RuntimeError, match="from a thread"):
         async with app.run_test() as pilot:
             in_background(app, broken, lambda _: None)
-            await pilot.pause(0.3)
+            await wait_for(pilot, lambda: app.return_code == 1)
     assert app.return_code == 1
 
 

@@ -39,3 +39,8 @@ def results() -> Path:
 def downloads() -> Path:
     """Packages that were fetched; shared by all builds."""
     return (_home() or user_cache_path("ami-wizard")) / "downloads"
+
+
+def answers() -> Path:
+    """What AWS and the network were last asked: the AKIs of a region, how far away the regions are."""
+    return (_home() or user_cache_path("ami-wizard")) / "answers"

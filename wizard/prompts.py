@@ -271,8 +271,12 @@ def _print_options(options: list[Option]) -> None:
 
 def _described(option: Option) -> str:
     name = option.value if option.label == option.value else f"{option.value}, {option.label}"
-    note = f": {option.note}" if option.note else ""
+    note = f": {said}" if (said := option.outdone or option.note) else ""
     return f"{name}{note}" + (f" (not possible: {option.impossible})" if option.impossible else "")
+
+
+def _titled(option: Option) -> str:
+    return f"{option.label}  {option.outdone or option.note}".rstrip()
 
 
 def confirm_plainly(question: str, default: bool) -> bool | None:
@@ -330,7 +334,9 @@ def _select(message: str, question: Question, value: str, answers: Answers) -> s
     options = question.options(answers)
     choices = [
         questionary.Choice(
-            f"{option.label}  {option.note}".rstrip(), option.value, disabled=_brief(option.impossible) or None
+            f"{option.label}  {option.outdone or option.note}".rstrip(),
+            option.value,
+            disabled=_brief(option.impossible) or None,
         )
         for option in options
     ]

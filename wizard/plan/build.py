@@ -16,6 +16,7 @@ from wizard.kernel import stage
 from wizard.plan.defaults import Choices, choices, layout_name
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, Plan, RegisterImage, Step, UploadSnapshot
 from wizard.recipe import Recipe
+from wizard.targets import target
 
 EPOCH = 1686355200
 """The time that every file of an image gets at most: Debian 12's release, 2023-06-10.  (SOURCE_DATE_EPOCH)"""
@@ -179,42 +180,18 @@ def _cloud_steps(recipe: Recipe, chosen: Choices, occasion: Occasion, image: str
 
 
 def register_parameters(recipe: Recipe, chosen: Choices, tags: dict[str, str]) -> dict[str, object]:
-    """RegisterImage's parameters.
-
-    VirtualizationType and Architecture are always given: AWS's defaults are paravirtual and i386 (FACTS.md §4).
-    """
-    where = recipe.target
-    root_device = chosen.consequences.root_device_name
-    parameters: dict[str, object] = {
+    """RegisterImage's parameters; `<snapshot>` stands for the snapshot's id."""
+    outcome = chosen.consequences
+    disk = {"SnapshotId": "<snapshot>", "VolumeType": outcome.volume_type, "DeleteOnTermination": True}
+    return {
         "Name": recipe.name,
         "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
-        "Architecture": where.arch,
-        "VirtualizationType": where.virtualization,
-        "RootDeviceName": root_device,
-        "BlockDeviceMappings": [
-            {
-                "DeviceName": root_device,
-                "Ebs": {
-                    "SnapshotId": "<snapshot>",
-                    "VolumeType": "standard" if where.virtualization == "paravirtual" else "gp3",
-                    "DeleteOnTermination": True,
-                },
-            }
-        ],
+        **target.register_fields(recipe.target, outcome),
+        "BlockDeviceMappings": [{"DeviceName": outcome.root_device_name, "Ebs": disk}],
         "TagSpecifications": [
             {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
         ],
     }
-    if where.virtualization == "paravirtual":
-        parameters["KernelId"] = chosen.aki
-    else:
-        parameters |= {
-            "BootMode": chosen.boot_mode,
-            "EnaSupport": True,
-            "SriovNetSupport": "simple",
-            "ImdsSupport": "v2.0",
-        }
-    return parameters
 
 
 def build_id(recipe: Recipe, *, practice: bool) -> str:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from wizard import folders
 from wizard.explain import Failure
+from wizard.files import write_atomically
 from wizard.plan.build import Occasion, build_id
 from wizard.recipe import Recipe, dumps
 from wizard.run.events import LAST, Event, read
@@ -255,16 +256,6 @@ def resources(build: Build) -> list[dict[str, Any]]:
                 case {"kind": "answered", "operation": "DeleteSnapshot", "snapshot_id": gone_id}:
                     made.pop(gone_id, None)
     return list(made.values())
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """The whole text or the old one, never half of it."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
 
 
 def _touched(build: Build) -> float:
