@@ -125,7 +125,7 @@ class Wizard(App[int]):
         content = self.query_one("#content")
         await content.remove_children()
         if self._looks_ahead:
-            self._meanwhile()
+            self.call_later(self._meanwhile)
         # The last thing: a quick Enter may end the app as soon as the view is there.
         await content.mount(view)
 

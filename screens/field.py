@@ -20,6 +20,12 @@ LONG = 12
 class Shut(Static, can_focus=True):
     """The value of a choice; focused, it makes its field open."""
 
+    # Opening moves what is below: only once the button is up, or it would be let go of over something else.
+    FOCUS_ON_CLICK = False
+
+    def on_click(self) -> None:
+        self.focus()
+
 
 class Field(Vertical):
     """A question.  A choice shows one line, and its options while it has the focus."""
@@ -133,7 +139,7 @@ class Field(Vertical):
         default = self.default
         words = [f"default: {default.value or 'empty'} ({default.origin})"]
         if self.question.kind == "choice" and len(self._options) > LONG:
-            words.append(f"narrowed to “{self._filter}”" if self._filter else "type to narrow the list")
+            words.append(f"narrowed to “{self._filter}”" if self._filter else "type to narrow")
         note.update(plain(" · ".join(words)))
 
     def on_key(self, event: events.Key) -> None:

@@ -102,9 +102,10 @@ class Asking(Widget):
         self._first = first
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="left", can_focus=False):
-            yield Form(self._screen, self._answers)
-            yield Static("", classes="asked", markup=False)
+        with Vertical(classes="left"):
+            with VerticalScroll(classes="questions", can_focus=False):
+                yield Form(self._screen, self._answers)
+                yield Static("", classes="asked", markup=False)
             yield buttons("Next")
         yield Preview(self._screen, self._answers)
 
