@@ -17,6 +17,10 @@ MOST = 16 << 20
 FEWEST_OPTIONS = 50
 """The smallest config that boots (allnoconfig with drivers) has some hundreds of options."""
 
+CUT_OFF = "The config is empty or cut off: what it does not mention is unknown. Copy it again, whole."
+
+NO_CONFIG = "Nobody has seen its config: name the file that it was built from, such as /boot/config-VERSION."
+
 _OPTION = re.compile(r"^(?:CONFIG_(\w+)=(.*)|# CONFIG_(\w+) is not set[ \t]*)$", re.ASCII | re.MULTILINE)
 _HEADER = re.compile(r"^# Linux/(\S+) (\d\S*) Kernel Configuration$", re.MULTILINE)
 _OLD_HEADER = re.compile(r"^# Linux kernel version: (\d\S*)$", re.MULTILINE)
@@ -29,13 +33,18 @@ class KernelConfig:
     options   by name without CONFIG_; "y", "m", "n" (for "is not set") or a value, strings without their quotes
     version   e.g. (6, 1, 192); None when the config does not say
     arch      "i386", "x86_64", "arm64", or the kernel's own name of another architecture; None when unknown
-    complete  False when it is empty or cut off: then what it does not mention is unknown, not missing
+    lacks     what is missing of it, for people; then what it does not mention is unknown, not off
     """
 
     options: Mapping[str, str] = field(repr=False)
     version: Version | None = None
     arch: str | None = None
-    complete: bool = True
+    lacks: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether what it does not mention is off."""
+        return not self.lacks
 
     def value(self, option: str) -> str | None:
         """The option's value; None when the config does not mention it."""
@@ -53,8 +62,9 @@ def parse(text: str) -> KernelConfig:
     header = _HEADER.search(text)
     old = _OLD_HEADER.search(text) if header is None else None
     said = header[2] if header else old[1] if old else options.get("BUILD_SALT", "")
-    complete = len(options) >= FEWEST_OPTIONS and not _is_cut_off(text)
-    return KernelConfig(options, numbers(said) or None, _arch(header[1] if header else None, options), complete)
+    is_whole = len(options) >= FEWEST_OPTIONS and not _is_cut_off(text)
+    arch = _arch(header[1] if header else None, options)
+    return KernelConfig(options, numbers(said) or None, arch, "" if is_whole else CUT_OFF)
 
 
 def read_config(path: Path) -> KernelConfig:
@@ -111,7 +121,7 @@ def unseen(arch: str | None, version: str | None) -> KernelConfig:
     bits = {"i386": ("X86_32",), "x86_64": ("X86_64", "64BIT"), "arm64": ("ARM64", "64BIT")}.get(arch or "", ())
     names = ("X86_32", "X86_64", "ARM64", "64BIT") if bits else ()
     options = {name: "y" if name in bits else "n" for name in names}
-    return KernelConfig(options, numbers(version or "") or None, arch, complete=False)
+    return KernelConfig(options, numbers(version or "") or None, arch, NO_CONFIG)
 
 
 def packed_as(config: KernelConfig, compression: str) -> KernelConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 from wizard.disk.layout import Layout
 from wizard.distro.debian import UserKernel
 from wizard.explain import Failure
-from wizard.kernel.audit import needs_initramfs
+from wizard.kernel.audit import Start, needs_initramfs
 from wizard.kernel.config import KernelConfig
 from wizard.kernel.image import KernelImage, read_image
 from wizard.kernel.subject import config_of
@@ -92,7 +92,8 @@ def _wants_initramfs(config: KernelConfig | None, recipe: Recipe, layout: Layout
     """Nobody knows a kernel without its config: then its modules decide."""
     if config is None:
         return recipe.kernel.modules is not None
-    needed = needs_initramfs(config, recipe.target.virtualization, layout.root.filesystem, layout.table)
+    kind = f"{'pv' if recipe.target.virtualization == 'paravirtual' else 'hvm'}-{recipe.target.arch}"
+    needed = needs_initramfs(config, kind, Start(root=layout.root.filesystem, table=layout.table))
     if needed and recipe.kernel.modules is None:
         raise Failure("modules-missing", release=release, root=layout.root.filesystem)
     return needed
