@@ -1,0 +1,65 @@
+"""Bytes that are read once, from front to end, with a look at what comes next."""
+
+from collections.abc import Iterable, Iterator
+
+CHUNK = 1 << 20
+
+
+class Damaged(Exception):
+    """Packed data that breaks off or does not fit its format."""
+
+
+class Stream:
+    """A forward-only reader: a kernel is never held whole, whatever it lies in and however it is packed.
+
+    size      how many bytes it has in all, None when that is known only at its end
+    position  how many of them were read
+    damage    why it ended too early; None when it did not.  Damaged data simply ends where the damage begins
+    """
+
+    def __init__(self, pieces: Iterable[bytes], size: int | None = None) -> None:
+        self.size = size
+        self.position = 0
+        self.damage: str | None = None
+        self._pieces = iter(pieces)
+        self._ahead = b""
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, which stay to be read; fewer than `size` only at the end."""
+        if (missing := size - len(self._ahead)) > 0:
+            parts = [self._ahead]
+            while missing > 0 and (piece := self._next()):
+                parts.append(piece)
+                missing -= len(piece)
+            self._ahead = b"".join(parts)
+        return self._ahead[:size]
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; fewer than `size` only at the end."""
+        got = self.peek(size)
+        self._ahead = self._ahead[len(got) :]
+        self.position += len(got)
+        return got
+
+    def part(self, size: int) -> Iterator[bytes]:
+        """The next `size` bytes in pieces of at most CHUNK."""
+        while size > 0 and (got := self.read(min(size, CHUNK))):
+            size -= len(got)
+            yield got
+
+    def skip(self, size: int) -> None:
+        """Leaves out the next bytes."""
+        for _ in self.part(size):
+            pass
+
+    def _next(self) -> bytes:
+        try:
+            return next((piece for piece in self._pieces if piece), b"")
+        except Damaged as damage:
+            self.damage = str(damage)
+            return b""
+
+
+def of_bytes(data: bytes) -> Stream:
+    """Content that is already here."""
+    return Stream((data[start : start + CHUNK] for start in range(0, len(data), CHUNK)), len(data))
