@@ -34,12 +34,16 @@ class Judged:
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--for", "wanted", metavar="PROFILE", help="pv-i386, pv-x86_64, hvm-x86_64 or hvm-arm64.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
-def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool) -> int:
+@click.option(
+    "--fix", "fixed", metavar="OUT", type=click.Path(path_type=Path), help="Write the kernel as PV-GRUB can load it."
+)
+def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool, fixed: Path | None) -> int:
     """Says whether kernels will boot on EC2, from their configs or images.
 
     FILE is a .config, /boot/config-*, /proc/config.gz, a kernel image (bzImage, vmlinux, arm64 Image), a kernel build
     tree, or a folder, tar archive or Debian package with boot/ and lib/modules/.
     Without --for it is judged for every kind of instance of its own architecture.
+    With --fix its image is unpacked and written to OUT as a gzipped ELF, which every PV-GRUB can load.
     """
     if not files:
         raise click.UsageError(
@@ -47,14 +51,31 @@ def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool) -> int:
         )
     if wanted is not None and wanted not in profiles_for(None):
         raise Failure("unknown-profile", profile=wanted, known=", ".join(profiles_for(None)))
+    if fixed and len(files) != 1:
+        raise click.UsageError("--fix writes one kernel: name one FILE.")
     judged = [judge(path, wanted) for path in files]
     if as_json:
         print_json({"subjects": [as_dict(one) for one in judged]})
     else:
         width = min(max(shutil.get_terminal_size().columns, 40), 100)
         click.echo("\n\n".join(as_text(one, width) for one in judged))
+    if fixed:
+        _fix(judged[0].subject, fixed)
     # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
     return int(not all(verdict.boots and verdict.reachable for one in judged for verdict in one.verdicts))
+
+
+def _fix(subject: Subject, target: Path) -> None:
+    """Repacks the kernel and says how to look at the result."""
+    from wizard.kernel.repack import repack
+
+    if subject.image is None or not subject.image.path.is_file():
+        raise Failure("nothing-to-repack", path=subject.path)
+    if target.exists() and target.samefile(subject.image.path):
+        raise click.UsageError(f"--fix would overwrite the kernel itself: give another name than {target}.")
+    done = repack(subject.image, target)
+    said = f"{target}: the same kernel as {done.kind}, packed with {done.compression}, {target.stat().st_size:,} bytes."
+    click.echo(f"\n{said}\nAudit it: ami-wizard audit {target}", err=True)
 
 
 def judge(path: Path, wanted: str | None) -> Judged:
