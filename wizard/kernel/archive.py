@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from wizard.kernel.stream import Stream
-from wizard.kernel.unpack import compression_of, unpacked
+from wizard.kernel.unpack import FIRST_BLOCK, compression_of, unpacked
 
 Member = tuple[str, AbstractContextManager[Stream]]
 """A file's name, with "/" and without a leading one, and its content, to be read before the next one is asked for."""
@@ -23,10 +23,8 @@ _DEBIAN = b"!<arch>\ndebian-binary"
 
 def is_archive(file: Stream) -> bool:
     """Whether it is a Debian package or a tar archive, packed or not.  Leaves it unread."""
-    head = file.peek(1 << 16)
-    compression = compression_of(head)
-    if compression:
-        head = unpacked(Stream([head]), compression).peek(BLOCK)
+    compression = compression_of(file.peek(16)) or "none"
+    head = unpacked(file.ahead(FIRST_BLOCK), compression).peek(BLOCK)
     return head.startswith(_DEBIAN) or (len(head) >= BLOCK and head[257:262] == b"ustar")
 
 

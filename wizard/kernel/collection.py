@@ -81,8 +81,9 @@ def files_of(folder: Path) -> Iterator[Member]:
         *_modules_of(folder, "*/config"),
     )
     for path in sorted(places):
-        if path.is_file() and not path.is_symlink():
-            yield path.relative_to(folder).as_posix(), opened(path)
+        name = path.relative_to(folder).as_posix()
+        if (_IMAGE.fullmatch(name) or _CONFIG.fullmatch(name)) and path.is_file() and not path.is_symlink():
+            yield name, opened(path)
     for path in sorted(_modules_of(folder, "*/")):
         yield f"{path.relative_to(folder).as_posix()}/", nullcontext(Stream([]))
 

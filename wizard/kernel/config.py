@@ -10,7 +10,7 @@ from wizard.explain import Failure
 from wizard.kernel.profiles import Version, numbers
 from wizard.kernel.sniff import looks_like, opened
 from wizard.kernel.stream import CHUNK, Stream, of_bytes
-from wizard.kernel.unpack import compression_of, unpacked
+from wizard.kernel.unpack import FIRST_BLOCK, compression_of, unpacked
 
 MOST = 16 << 20
 """The largest real configs have 300 KB."""
@@ -76,9 +76,8 @@ def text_of(file: Stream) -> str | None:
 
     An empty file counts as an empty config: that is what a full disk leaves of one.
     """
-    start = file.peek(64 << 10)
-    compression = compression_of(start) or "none"
-    if b"\0" in unpacked(of_bytes(start), compression).peek(64 << 10):
+    compression = compression_of(file.peek(16)) or "none"
+    if b"\0" in unpacked(file.ahead(FIRST_BLOCK), compression).peek(4096):
         return None
     return config_text(file.peek(MOST))
 

@@ -41,6 +41,11 @@ class Stream:
         self.position += len(got)
         return got
 
+    def ahead(self, most: int) -> "Stream":
+        """The next `most` bytes as a stream of their own; here they stay to be read."""
+        starts = range(0, most, CHUNK)
+        return Stream(self.peek(min(start + CHUNK, most))[start:] for start in starts)
+
     def part(self, size: int) -> Iterator[bytes]:
         """The next `size` bytes in pieces of at most CHUNK."""
         while size > 0 and (got := self.read(min(size, CHUNK))):

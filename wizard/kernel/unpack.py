@@ -15,6 +15,9 @@ from wizard.kernel.stream import CHUNK, Damaged, Stream, of_bytes
 MOST = 256 << 20
 """Nothing of a kernel that we look for lies beyond its first 256 MiB, not even in one with all debug information."""
 
+FIRST_BLOCK = 9 << 20
+"""As much as any of the compressions needs to give its first bytes: lz4 has the largest blocks, 8 MiB."""
+
 MAGICS = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
