@@ -120,6 +120,11 @@ def legacy_lzma(data: bytes) -> bytes:
     return lzma.compress(data, lzma.FORMAT_ALONE)
 
 
+def zstd_frame(data: bytes) -> bytes:
+    """As `zstd`."""
+    return zstd.compress(data)
+
+
 PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bzip2": sized(bz2.compress),
@@ -127,7 +132,7 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "lzma": sized(legacy_lzma),
     "lzo": sized(lzop),
     "lz4": sized(lz4_legacy),
-    "zstd": sized(zstd.compress),
+    "zstd": sized(zstd_frame),
 }
 
 
