@@ -59,6 +59,14 @@ def test_a_payload_that_breaks_off_is_called_damaged_whatever_its_packing(name: 
     assert caught.value.code == "unreadable-kernel"
 
 
+@pytest.mark.parametrize("name", PACKINGS)
+def test_any_damage_within_a_payload_gives_a_kernel_or_an_explanation(name: str) -> None:
+    payload = PACKINGS[name](elf())
+    for at in range(len(payload)):
+        for byte in (0x00, 0xFF):
+            _explained(bzimage(payload[:at] + bytes([byte]) + payload[at + 1 :]))
+
+
 def test_a_packing_that_nobody_knows_is_admitted() -> None:
     found = from_bytes(Path("bzImage"), bzimage(b"\xa7\x1c" + bytes(100)))
     assert (found.compression, found.config, found.xen, found.starts_paravirtual) == ("unknown", None, None, None)

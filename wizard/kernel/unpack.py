@@ -142,7 +142,11 @@ def _lz4_legacy(packed: Stream) -> Iterator[bytes]:
         block = packed.read(length) if length <= LZ4_BLOCK + LZ4_BLOCK // 255 + 16 else b""
         if len(block) < length or not block:
             raise Damaged("the lz4 data breaks off")
-        yield from of_bytes(lz4.block.decompress(block, uncompressed_size=LZ4_BLOCK)).part(LZ4_BLOCK)
+        try:
+            content = lz4.block.decompress(block, uncompressed_size=LZ4_BLOCK)
+        except lz4.block.LZ4BlockError as error:
+            raise Damaged(str(error)) from error
+        yield from of_bytes(content).part(LZ4_BLOCK)
 
 
 def _lzo(packed: Stream) -> Iterator[bytes]:
