@@ -17,6 +17,9 @@ BLOCK = 512
 MOST = 1 << 30
 """Debian's kernels have 400 MB with their modules, and boot/ comes before lib/."""
 
+MOST_FILES = 100_000
+"""Debian's kernels have 5,000."""
+
 _REGULAR = b"0\0"
 _DEBIAN = b"!<arch>\ndebian-binary"
 
@@ -33,7 +36,10 @@ def members(file: Stream) -> Iterator[Member]:
     if file.peek(len(_DEBIAN)) == _DEBIAN:
         file = _data_of_package(file)
     tar = unpacked(file, compression_of(file.peek(16)) or "none", MOST)
-    while len(header := tar.read(BLOCK)) == BLOCK:
+    for _ in range(MOST_FILES):
+        header = tar.read(BLOCK)
+        if len(header) < BLOCK:
+            return
         size = _size(header)
         if not _has_checksum(header) or size is None:
             return

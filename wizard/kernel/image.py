@@ -128,7 +128,11 @@ def _bzimage(path: Path, file: Stream) -> KernelImage:
         raise Failure("unreadable-kernel", evidence=["The file ends within the boot header."], path=path)
     if header.offset == 0:
         return _image(path, "bzImage", "unknown", Content(), header)
-    return _image(path, "bzImage", *_payload(path, file, header.offset, header.length), header)
+    compression, content = _payload(path, file, header.offset, header.length)
+    if compression in READABLE and content.elf is None:
+        said = content.damage or "what is packed in it is no ELF file"
+        raise Failure("unreadable-kernel", evidence=[f"Reading it: {said}."], path=path)
+    return _image(path, "bzImage", compression, content, header)
 
 
 def boot_header(head: bytes) -> BootHeader | None:

@@ -22,22 +22,22 @@ class Stream:
         self.position = 0
         self.damage: str | None = None
         self._pieces = iter(pieces)
-        self._ahead = b""
+        self._ahead, self._at = b"", 0
 
     def peek(self, size: int) -> bytes:
         """The next bytes, which stay to be read; fewer than `size` only at the end."""
-        if (missing := size - len(self._ahead)) > 0:
-            parts = [self._ahead]
+        if (missing := self._at + size - len(self._ahead)) > 0:
+            parts = [self._ahead[self._at :]]
             while missing > 0 and (piece := self._next()):
                 parts.append(piece)
                 missing -= len(piece)
-            self._ahead = b"".join(parts)
-        return self._ahead[:size]
+            self._ahead, self._at = b"".join(parts), 0
+        return self._ahead[self._at : self._at + size]
 
     def read(self, size: int) -> bytes:
         """The next bytes; fewer than `size` only at the end."""
         got = self.peek(size)
-        self._ahead = self._ahead[len(got) :]
+        self._at += len(got)
         self.position += len(got)
         return got
 
