@@ -12,10 +12,8 @@ from wizard.cli.output import print_json
 from wizard.explain import Failure
 from wizard.kernel.audit import SEVERITIES, Finding, Verdict, profiles_for
 from wizard.kernel.audit import audit as audited
-from wizard.kernel.config import KernelConfig
-from wizard.kernel.image import KernelImage
 from wizard.kernel.profiles import instance_profiles, profile
-from wizard.kernel.subject import known_of, read
+from wizard.kernel.subject import Subject, known_of, read
 
 HEADINGS = {
     "boot": "Keeps it from booting:",
@@ -25,11 +23,10 @@ HEADINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """One file and what was found about it."""
+class Judged:
+    """A kernel and what was found about it."""
 
-    path: Path
-    content: KernelConfig | KernelImage
+    subject: Subject
     verdicts: tuple[Verdict, ...]
 
 
@@ -37,11 +34,16 @@ class Subject:
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--for", "wanted", metavar="PROFILE", help="pv-i386, pv-x86_64, hvm-x86_64 or hvm-arm64.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
-def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool) -> int:
+@click.option(
+    "--fix", "fixed", metavar="OUT", type=click.Path(path_type=Path), help="Write the kernel as PV-GRUB can load it."
+)
+def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool, fixed: Path | None) -> int:
     """Says whether kernels will boot on EC2, from their configs or images.
 
-    FILE is a .config, /boot/config-*, /proc/config.gz, or a kernel image (bzImage, vmlinux, arm64 Image).
+    FILE is a .config, /boot/config-*, /proc/config.gz, a kernel image (bzImage, vmlinux, arm64 Image), a kernel build
+    tree, or a folder, tar archive or Debian package with boot/ and lib/modules/.
     Without --for it is judged for every kind of instance of its own architecture.
+    With --fix its image is unpacked and written to OUT as a gzipped ELF, which every PV-GRUB can load.
     """
     if not files:
         raise click.UsageError(
@@ -49,64 +51,81 @@ def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool) -> int:
         )
     if wanted is not None and wanted not in profiles_for(None):
         raise Failure("unknown-profile", profile=wanted, known=", ".join(profiles_for(None)))
-    subjects = [judge(path, wanted) for path in files]
+    if fixed and len(files) != 1:
+        raise click.UsageError("--fix writes one kernel: name one FILE.")
+    judged = [judge(path, wanted) for path in files]
     if as_json:
-        print_json({"subjects": [as_dict(subject) for subject in subjects]})
+        print_json({"subjects": [as_dict(one) for one in judged]})
     else:
         width = min(max(shutil.get_terminal_size().columns, 40), 100)
-        click.echo("\n\n".join(as_text(subject, width) for subject in subjects))
+        click.echo("\n\n".join(as_text(one, width) for one in judged))
+    if fixed:
+        _fix(judged[0].subject, fixed)
     # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
-    return int(not all(verdict.boots and verdict.reachable for subject in subjects for verdict in subject.verdicts))
+    return int(not all(verdict.boots and verdict.reachable for one in judged for verdict in one.verdicts))
 
 
-def judge(path: Path, wanted: str | None) -> Subject:
-    """Reads a file and audits it for one profile, or (None) for those of its own architecture."""
-    content = read(path)
-    config = known_of(content)
-    names = (wanted,) if wanted else profiles_for(content.arch)
+def _fix(subject: Subject, target: Path) -> None:
+    """Repacks the kernel and says how to look at the result."""
+    from wizard.kernel.repack import repack
+
+    if subject.image is None or not subject.image.path.is_file():
+        raise Failure("nothing-to-repack", path=subject.path)
+    if target.exists() and target.samefile(subject.image.path):
+        raise click.UsageError(f"--fix would overwrite the kernel itself: give another name than {target}.")
+    done = repack(subject.image, target)
+    said = f"{target}: the same kernel as {done.kind}, packed with {done.compression}, {target.stat().st_size:,} bytes."
+    click.echo(f"\n{said}\nAudit it: ami-wizard audit {target}", err=True)
+
+
+def judge(path: Path, wanted: str | None) -> Judged:
+    """Reads a kernel and audits it for one profile, or (None) for those of its own architecture."""
+    subject = read(path)
+    config = known_of(subject)
+    names = (wanted,) if wanted else profiles_for(config.arch)
     if not names:
         known = ", ".join(one.arch for one in instance_profiles() if one.arch)
-        raise Failure("unknown-kernel-arch", path=path, arch=content.arch, known=known)
-    return Subject(path, content, tuple(audited(config, name) for name in names))
+        raise Failure("unknown-kernel-arch", path=path, arch=config.arch, known=known)
+    return Judged(subject, tuple(audited(config, name) for name in names))
 
 
-def as_dict(subject: Subject) -> dict[str, Any]:
+def as_dict(judged: Judged) -> dict[str, Any]:
     """The shape in CONTRACT.md."""
-    content = subject.content
-    is_image = isinstance(content, KernelImage)
+    subject = judged.subject
     return {
         "path": str(subject.path),
-        "kind": "image" if is_image else "config",
-        "arch": content.arch,
-        "version": _version(content),
-        "compression": content.compression if isinstance(content, KernelImage) else None,
+        "kind": subject.kind,
+        "arch": subject.arch,
+        "version": subject.version,
+        "compression": subject.image.compression if subject.image else None,
         "verdicts": {
             verdict.profile: {
                 "boots": "unknown" if verdict.boots is None else verdict.boots,
                 "reachable": "unknown" if verdict.reachable is None else verdict.reachable,
                 "findings": [asdict(finding) for finding in verdict.findings],
             }
-            for verdict in subject.verdicts
+            for verdict in judged.verdicts
         },
     }
 
 
-def as_text(subject: Subject, width: int) -> str:
+def as_text(judged: Judged, width: int) -> str:
     """For people: what it is, the verdicts, then what was found, the worst first."""
-    lines = textwrap.wrap(f"{subject.path}: {_described(subject.content)}", width)
-    for verdict in subject.verdicts:
+    subject = judged.subject
+    lines = textwrap.wrap(f"{subject.path}: {_described(subject)}", width)
+    for verdict in judged.verdicts:
         lines += textwrap.wrap(_sentence(verdict), width, initial_indent="  ", subsequent_indent="    ")
-    fit = [verdict.profile for verdict in subject.verdicts if verdict.boots and verdict.reachable]
-    if fit and len(fit) < len(subject.verdicts):
+    fit = [verdict.profile for verdict in judged.verdicts if verdict.boots and verdict.reachable]
+    if fit and len(fit) < len(judged.verdicts):
         lines += textwrap.wrap(f"For that alone: --for {fit[0]}", width, initial_indent="  ", subsequent_indent="  ")
-    if _is_incomplete(subject.content):
-        lines += textwrap.wrap(_why_unknown(subject.content), width, initial_indent="  ", subsequent_indent="  ")
+    if not known_of(subject).complete:
+        lines += textwrap.wrap(_why_unknown(subject), width, initial_indent="  ", subsequent_indent="  ")
     for severity in SEVERITIES:
-        found = _by_finding(subject.verdicts, severity)
+        found = _by_finding(judged.verdicts, severity)
         if found:
             lines += ["", HEADINGS[severity]]
         for finding, names in found.items():
-            lines += _finding(finding, names if len(subject.verdicts) > 1 else [], width)
+            lines += _finding(finding, names if len(judged.verdicts) > 1 else [], width)
     return "\n".join(lines)
 
 
@@ -144,24 +163,16 @@ def _sentence(verdict: Verdict) -> str:
     return f"{where} it boots and can be reached."
 
 
-def _described(content: KernelConfig | KernelImage) -> str:
-    words = [f"Linux {_version(content) or 'of unknown version'}", content.arch or "architecture unknown"]
-    if isinstance(content, KernelConfig):
+def _described(subject: Subject) -> str:
+    words = [f"Linux {subject.version or 'of unknown version'}", subject.arch or "architecture unknown"]
+    if subject.image is None:
         return ", ".join(["a kernel config", *words])
-    return ", ".join([f"a kernel image ({content.kind})", *words, f"compression {content.compression}"])
+    return ", ".join([f"a kernel image ({subject.image.kind})", *words, f"compression {subject.image.compression}"])
 
 
-def _version(content: KernelConfig | KernelImage) -> str | None:
-    if isinstance(content, KernelImage):
-        return content.version
-    return ".".join(map(str, content.version)) if content.version else None
-
-
-def _is_incomplete(content: KernelConfig | KernelImage) -> bool:
-    return not known_of(content).complete
-
-
-def _why_unknown(content: KernelConfig | KernelImage) -> str:
-    if isinstance(content, KernelImage) and content.config is None:
-        return f"{content.no_config} Audit the config that it was built from, e.g. /boot/config-{content.version}."
+def _why_unknown(subject: Subject) -> str:
+    if subject.image and not subject.image.config and not subject.config:
+        return (
+            f"{subject.image.no_config} Audit the config that it was built from, e.g. /boot/config-{subject.version}."
+        )
     return "The config is empty or cut off: what it does not mention is unknown. Copy it again, whole."

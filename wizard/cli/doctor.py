@@ -142,7 +142,11 @@ def as_text(found: Report) -> str:
         state = "enough" if room.free >= room.needed else "TOO LITTLE"
         lines.append(f"  {state:<8} {room.free} MiB for {room.use}, at {room.path} (wanted: {room.needed})")
     if others := found.missing(needed=False):
-        lines += ["", "Only for images of another architecture:", f"  {host.install_command(others)}"]
+        lines += [
+            "",
+            "Only for images of another architecture, or to repack kernels:",
+            f"  {host.install_command(others)}",
+        ]
     lines += ["", "Not everything is there." if found.problems else "Everything is there: a build can start."]
     return "\n".join(lines)
 

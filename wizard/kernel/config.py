@@ -8,8 +8,9 @@ from pathlib import Path
 from wizard import presets
 from wizard.explain import Failure
 from wizard.kernel.profiles import Version, numbers
-from wizard.kernel.sniff import looks_like, read_file
-from wizard.kernel.unpack import Damaged, compression_of, unpacked
+from wizard.kernel.sniff import looks_like, opened
+from wizard.kernel.stream import CHUNK, Stream, of_bytes
+from wizard.kernel.unpack import FIRST_BLOCK, compression_of, unpacked
 
 MOST = 16 << 20
 """The largest real configs have 300 KB."""
@@ -73,30 +74,32 @@ def read_config(path: Path) -> KernelConfig:
     Raises Failure "unreadable-file" when it cannot be read, "not-a-config" when it is something else, saying what.
     A kernel image that carries its config is read by wizard.kernel.subject.config_of.
     """
-    data = read_file(path, MOST)
-    text = config_text(data)
-    if text is None:
-        raise Failure("not-a-config", path=path, looks=looks_like(data))
+    with opened(path) as file:
+        text = text_of(file)
+        if text is None:
+            raise Failure("not-a-config", path=path, looks=looks_like(file.peek(CHUNK)))
     return parse(text)
 
 
-def config_text(data: bytes) -> str | None:
-    """The text of a config in a file's content, plain or compressed; None when it is none.
+def text_of(file: Stream) -> str | None:
+    """The text of the config that a file holds, plain or compressed; None when it holds none.  Leaves it unread.
 
     An empty file counts as an empty config: that is what a full disk leaves of one.
     """
+    compression = compression_of(file.peek(16)) or "none"
+    if b"\0" in unpacked(file.ahead(FIRST_BLOCK), compression).peek(4096):
+        return None
+    return config_text(file.peek(MOST))
+
+
+def config_text(data: bytes) -> str | None:
+    """The text of a config, plain or compressed; None when it is none."""
     compression = compression_of(data)
-    if compression in ("gzip", "bzip2", "xz"):
-        pieces = []
-        try:
-            for piece in unpacked(data, compression, MOST):
-                pieces.append(piece)
-                if b"\0" in piece:
-                    return None
-        except Damaged:
-            if not pieces:
-                return None
-        data = b"".join(pieces)
+    if compression is not None:
+        content = unpacked(of_bytes(data), compression, MOST)
+        data = content.peek(MOST)
+        if content.damage and not data:
+            return None
     if b"\0" in data:
         return None
     text = data.decode("utf-8", "replace")
@@ -130,6 +133,11 @@ def packed_as(config: KernelConfig, compression: str) -> KernelConfig:
         return config
     options = dict.fromkeys(_PACKINGS.values(), "n") | {_PACKINGS.get(compression, "KERNEL_GZIP"): "y"}
     return replace(config, options={**config.options, **options})
+
+
+def packing_of(config: KernelConfig) -> str | None:
+    """How the kernel will be packed by its config; None when the config does not say."""
+    return next((name for name, option in _PACKINGS.items() if config.value(option) == "y"), None)
 
 
 _PACKINGS = {
