@@ -31,6 +31,7 @@ from wizard.kernel.archive import members
 from wizard.kernel.audit import audit
 from wizard.kernel.config import parse
 from wizard.kernel.image import from_bytes
+from wizard.kernel.judge import judged
 from wizard.kernel.stream import of_bytes
 from wizard.kernel.subject import Subject, config_of, disagreements, known_of, read
 
@@ -281,11 +282,20 @@ def test_parts_that_belong_together_do_not_disagree() -> None:
 )
 def test_what_an_image_and_its_companions_disagree_on_is_said(config: str, modules: str | None, words: str) -> None:
     image = from_bytes(Path("b"), bzimage(gzip.compress(elf())))
-    said = disagreements(image, parse(config), modules)
+    said = [one.sentence for one in disagreements(image, parse(config), modules)]
     assert any(words in sentence for sentence in said), said
     assert all(sentence.endswith(".") for sentence in said)
 
 
 def test_a_config_for_xen_and_an_image_without_its_entry_disagree() -> None:
     image = from_bytes(Path("b"), bzimage(gzip.compress(elf(config=None, xen=XEN_HVM_ONLY))))
-    assert any("no entry for Xen" in sentence for sentence in disagreements(image, parse(CONFIG)))
+    assert any("no entry for Xen" in one.sentence for one in disagreements(image, parse(CONFIG)))
+
+
+def test_a_config_of_another_kernel_says_nothing_of_this_one() -> None:
+    image = from_bytes(Path("b"), bzimage(gzip.compress(elf(config=None))))
+    other = parse(CONFIG.replace("6.1.192", "5.4.1"))
+    verdicts = judged(Subject(Path("b"), image, other), "hvm-x86_64").verdicts
+    assert all(verdict.boots is not True for verdict in verdicts)
+    assert any("not this image's" in verdict.unknown or verdict.boots is False for verdict in verdicts)
+    assert any("5.4.1" in finding.why for verdict in verdicts for finding in verdict.findings)

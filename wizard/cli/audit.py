@@ -1,19 +1,21 @@
 """`ami-wizard audit`: will this kernel boot on EC2?"""
 
 import shutil
+import sys
 import textwrap
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from wizard import presets
 from wizard.cli.output import print_json
 from wizard.explain import Failure
-from wizard.kernel.audit import SEVERITIES, Finding, Verdict, profiles_for
-from wizard.kernel.audit import audit as audited
-from wizard.kernel.profiles import instance_profiles, profile
-from wizard.kernel.subject import Subject, known_of, read
+from wizard.kernel.audit import SEVERITIES, Finding, Start, Verdict, profiles_for
+from wizard.kernel.judge import Judged, described, judge, sentence
+from wizard.kernel.subject import Subject
 
 HEADINGS = {
     "boot": "Keeps it from booting:",
@@ -21,39 +23,46 @@ HEADINGS = {
     "recommended": "Recommended:",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A kernel and what was found about it."""
-
-    subject: Subject
-    verdicts: tuple[Verdict, ...]
+NO_INITRAMFS = "none"
 
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--for", "wanted", metavar="PROFILE", help="pv-i386, pv-x86_64, hvm-x86_64 or hvm-arm64.")
+@click.option("--aki", metavar="AKI", help="The PV-GRUB that loads it: an id, or a version such as 1.03.")
+@click.option("--layout", metavar="NAME", help="The disk's layout, by its name in presets/layouts.")
+@click.option("--boot-mode", type=click.Choice(["legacy-bios", "uefi", "uefi-preferred"]), help="How HVM starts it.")
+@click.option("--initramfs", metavar="FILE", help=f"Looks which modules it holds; {NO_INITRAMFS!r} for none at all.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
 @click.option(
     "--fix", "fixed", metavar="OUT", type=click.Path(path_type=Path), help="Write the kernel as PV-GRUB can load it."
 )
-def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool, fixed: Path | None) -> int:
+def audit(
+    files: tuple[Path, ...],
+    wanted: str | None,
+    aki: str | None,
+    layout: str | None,
+    boot_mode: str | None,
+    initramfs: str | None,
+    as_json: bool,
+    fixed: Path | None,
+) -> int:
     """Says whether kernels will boot on EC2, from their configs or images.
 
     FILE is a .config, /boot/config-*, /proc/config.gz, a kernel image (bzImage, vmlinux, arm64 Image), a kernel build
-    tree, or a folder, tar archive or Debian package with boot/ and lib/modules/.
+    tree, or a folder, tar archive or Debian package with boot/ and lib/modules/.  Without any, in a terminal, the
+    audit opens as a screen.
     Without --for it is judged for every kind of instance of its own architecture.
     With --fix its image is unpacked and written to OUT as a gzipped ELF, which every PV-GRUB can load.
     """
-    if not files:
-        raise click.UsageError(
-            "Which kernel?  Name a config or a kernel image, e.g.: ami-wizard audit /boot/config-$(uname -r)"
-        )
     if wanted is not None and wanted not in profiles_for(None):
         raise Failure("unknown-profile", profile=wanted, known=", ".join(profiles_for(None)))
+    start = _start(aki, layout, boot_mode, initramfs)
+    if not files:
+        return _on_screen(wanted, start, as_json)
     if fixed and len(files) != 1:
         raise click.UsageError("--fix writes one kernel: name one FILE.")
-    judged = [judge(path, wanted) for path in files]
+    judged = [judge(path, wanted, start) for path in files]
     if as_json:
         print_json({"subjects": [as_dict(one) for one in judged]})
     else:
@@ -62,7 +71,51 @@ def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool, fixed: Pat
     if fixed:
         _fix(judged[0].subject, fixed)
     # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
-    return int(not all(verdict.boots and verdict.reachable for one in judged for verdict in one.verdicts))
+    return int(not all(one.is_fit for one in judged))
+
+
+def _on_screen(wanted: str | None, start: Start, as_json: bool) -> int:
+    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError(
+            "Which kernel?  Name a config or a kernel image, e.g.: ami-wizard audit /boot/config-$(uname -r)"
+        )
+    from screens.audit import run
+
+    return run(wanted, start)
+
+
+def _start(aki: str | None, layout: str | None, boot_mode: str | None, initramfs: str | None) -> Start:
+    """What was said of how the kernel will be started."""
+    root = table = None
+    if layout:
+        from wizard.disk.layout import load
+
+        if layout not in presets.names("layouts"):
+            raise click.UsageError(f"There is no layout {layout}; there are {', '.join(presets.names('layouts'))}.")
+        root, table = load(layout).root.filesystem, load(layout).table
+    return Start(_modules(initramfs), _pv_grub(aki) if aki else None, root, table, boot_mode)
+
+
+def _modules(initramfs: str | None) -> frozenset[str] | None:
+    if initramfs is None:
+        return None
+    if initramfs == NO_INITRAMFS:
+        return frozenset()
+    from wizard.kernel.initramfs import modules_in
+
+    return modules_in(Path(initramfs))
+
+
+def _pv_grub(aki: str) -> str:
+    """The version that an id or a version names."""
+    from wizard.targets.akis import named
+    from wizard.targets.pvgrub import versions
+
+    known = [name for row in versions() for name in row.versions]
+    version = row.version if (row := named(aki)) else aki
+    if version not in known:
+        raise click.UsageError(f"{aki} is no AKI that is known, and no version of PV-GRUB ({', '.join(known)}).")
+    return version
 
 
 def _fix(subject: Subject, target: Path) -> None:
@@ -78,19 +131,8 @@ def _fix(subject: Subject, target: Path) -> None:
     click.echo(f"\n{said}\nAudit it: ami-wizard audit {target}", err=True)
 
 
-def judge(path: Path, wanted: str | None) -> Judged:
-    """Reads a kernel and audits it for one profile, or (None) for those of its own architecture."""
-    subject = read(path)
-    config = known_of(subject)
-    names = (wanted,) if wanted else profiles_for(config.arch)
-    if not names:
-        known = ", ".join(one.arch for one in instance_profiles() if one.arch)
-        raise Failure("unknown-kernel-arch", path=path, arch=config.arch, known=known)
-    return Judged(subject, tuple(audited(config, name) for name in names))
-
-
 def as_dict(judged: Judged) -> dict[str, Any]:
-    """The shape in CONTRACT.md."""
+    """The shape in CONTRACT.md, and beside it what the verdict rests on or lacks."""
     subject = judged.subject
     return {
         "path": str(subject.path),
@@ -103,6 +145,8 @@ def as_dict(judged: Judged) -> dict[str, Any]:
                 "boots": "unknown" if verdict.boots is None else verdict.boots,
                 "reachable": "unknown" if verdict.reachable is None else verdict.reachable,
                 "findings": [asdict(finding) for finding in verdict.findings],
+                "initramfs_must_hold": list(verdict.provided),
+                "unknown_because": verdict.unknown or None,
             }
             for verdict in judged.verdicts
         },
@@ -112,14 +156,14 @@ def as_dict(judged: Judged) -> dict[str, Any]:
 def as_text(judged: Judged, width: int) -> str:
     """For people: what it is, the verdicts, then what was found, the worst first."""
     subject = judged.subject
-    lines = textwrap.wrap(f"{subject.path}: {_described(subject)}", width)
+    lines = textwrap.wrap(f"{subject.path}: {described(subject)}", width)
     for verdict in judged.verdicts:
-        lines += textwrap.wrap(_sentence(verdict), width, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(sentence(verdict), width, initial_indent="  ", subsequent_indent="    ")
     fit = [verdict.profile for verdict in judged.verdicts if verdict.boots and verdict.reachable]
     if fit and len(fit) < len(judged.verdicts):
-        lines += textwrap.wrap(f"For that alone: --for {fit[0]}", width, initial_indent="  ", subsequent_indent="  ")
-    if not known_of(subject).complete:
-        lines += textwrap.wrap(_why_unknown(subject), width, initial_indent="  ", subsequent_indent="  ")
+        lines += _indented(f"For that alone: --for {fit[0]}", width)
+    for unknown in dict.fromkeys(verdict.unknown for verdict in judged.verdicts if verdict.unknown):
+        lines += _indented(unknown, width)
     for severity in SEVERITIES:
         found = _by_finding(judged.verdicts, severity)
         if found:
@@ -129,7 +173,11 @@ def as_text(judged: Judged, width: int) -> str:
     return "\n".join(lines)
 
 
-def _by_finding(verdicts: tuple[Verdict, ...], severity: str) -> dict[Finding, list[str]]:
+def _indented(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")
+
+
+def _by_finding(verdicts: Iterable[Verdict], severity: str) -> dict[Finding, list[str]]:
     """Each finding once, with the profiles that have it."""
     found: dict[Finding, list[str]] = {}
     for verdict in verdicts:
@@ -149,30 +197,3 @@ def _finding(finding: Finding, names: list[str], width: int) -> list[str]:
     for text in texts:
         lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False)
     return lines
-
-
-def _sentence(verdict: Verdict) -> str:
-    where = f"{verdict.profile}: as {profile(verdict.profile).title}"
-    if verdict.boots is False:
-        return f"{where} it does NOT boot."
-    if verdict.reachable is False:
-        comes_up = "it boots" if verdict.boots else "it may boot"
-        return f"{where} {comes_up}, but nobody can reach or see it."
-    if verdict.boots is None:
-        return f"{where} it is UNKNOWN whether it boots."
-    return f"{where} it boots and can be reached."
-
-
-def _described(subject: Subject) -> str:
-    words = [f"Linux {subject.version or 'of unknown version'}", subject.arch or "architecture unknown"]
-    if subject.image is None:
-        return ", ".join(["a kernel config", *words])
-    return ", ".join([f"a kernel image ({subject.image.kind})", *words, f"compression {subject.image.compression}"])
-
-
-def _why_unknown(subject: Subject) -> str:
-    if subject.image and not subject.image.config and not subject.config:
-        return (
-            f"{subject.image.no_config} Audit the config that it was built from, e.g. /boot/config-{subject.version}."
-        )
-    return "The config is empty or cut off: what it does not mention is unknown. Copy it again, whole."

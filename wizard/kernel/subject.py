@@ -50,6 +50,14 @@ class Subject:
         return ".".join(map(str, version)) if version else None
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Two files that say different things of one kernel; `of_another`: the config is that of another kernel."""
+
+    sentence: str
+    of_another: bool
+
+
 def read(path: Path) -> Subject:
     """What a file or folder holds.
 
@@ -86,9 +94,16 @@ def known_of(found: Subject) -> KernelConfig:
     kernel = found.image
     if kernel is None:
         return found.config or config.unseen(None, None)
-    known = kernel.config or found.config or config.unseen(kernel.arch, kernel.version)
+    known = kernel.config or found.config or _unseen(kernel)
     known = config.packed_as(known, kernel.compression)
     return replace(known, options={**_shown_by(kernel), **known.options}, arch=kernel.arch or known.arch)
+
+
+def _unseen(kernel: KernelImage) -> KernelConfig:
+    lacks = (
+        f"{kernel.no_config} Name the config that it was built from, e.g. /boot/config-{kernel.version or 'VERSION'}."
+    )
+    return replace(config.unseen(kernel.arch, kernel.version), lacks=lacks)
 
 
 def _shown_by(kernel: KernelImage) -> dict[str, str]:
@@ -100,15 +115,27 @@ def _shown_by(kernel: KernelImage) -> dict[str, str]:
     return shown
 
 
-def disagreements(kernel: KernelImage, beside: KernelConfig | None, modules: str | None = None) -> list[str]:
-    """Where an image, the config and the modules that were given with it contradict each other, a sentence each."""
-    said = list(_against_config(kernel, beside)) if beside else []
+def disagreements(kernel: KernelImage, beside: KernelConfig | None, modules: str | None = None) -> list[Disagreement]:
+    """Where an image, the config and the modules that were given with it contradict each other."""
+    said = []
+    if beside:
+        said += [Disagreement(sentence, of_another=True) for sentence in _signs_of_another(kernel, beside)]
     if modules and kernel.version and modules != kernel.version:
-        said.append(f"The image is {kernel.version}, the modules are those of {modules}.")
+        sentence = f"The image is {kernel.version}, the modules are those of {modules}."
+        said.append(Disagreement(sentence, of_another=False))
+    if beside and (packing := _packing_against(kernel, beside)):
+        said.append(Disagreement(packing, of_another=False))
     return said
 
 
-def _against_config(kernel: KernelImage, beside: KernelConfig) -> Iterator[str]:
+def _packing_against(kernel: KernelImage, beside: KernelConfig) -> str | None:
+    packing = config.packing_of(beside)
+    if packing and kernel.kind in ("bzImage", "zboot") and kernel.compression not in (packing, "unknown"):
+        return f"The image is packed with {kernel.compression}, the config says {packing}."
+    return None
+
+
+def _signs_of_another(kernel: KernelImage, beside: KernelConfig) -> Iterator[str]:
     salt = beside.value("BUILD_SALT")
     version = numbers(kernel.version or "")
     if salt and salt[0].isdigit() and kernel.version and salt != kernel.version:
@@ -117,9 +144,6 @@ def _against_config(kernel: KernelImage, beside: KernelConfig) -> Iterator[str]:
         yield f"The image is {kernel.version}, the config is that of {'.'.join(map(str, beside.version))}."
     if kernel.arch and beside.arch and kernel.arch != beside.arch:
         yield f"The image is for {kernel.arch}, the config for {beside.arch}."
-    packing = config.packing_of(beside)
-    if packing and kernel.kind in ("bzImage", "zboot") and kernel.compression not in (packing, "unknown"):
-        yield f"The image is packed with {kernel.compression}, the config says {packing}."
     if beside.value("XEN_PV") == "y" and kernel.starts_paravirtual is False:
         yield "The config says XEN_PV=y, the image has no entry for Xen."
     if kernel.config:
