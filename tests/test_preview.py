@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from kernels import CONFIG, PACKINGS, bzimage, elf
 
 from wizard import draft, questions
 from wizard.disk.layout import load
@@ -11,6 +12,7 @@ from wizard.plan.prose import prose
 from wizard.plan.steps import Run, Write
 from wizard.preview import preview
 from wizard.preview.disk import partition_map
+from wizard.preview.kernel import warning
 from wizard.targets.akis import all_akis
 
 PV = {"target.arch": "x86_64", "target.virtualization": "paravirtual", "target.region": "us-east-1"}
@@ -58,7 +60,7 @@ def test_an_arm64_target_without_a_pv_kernel_explains_and_never_raises() -> None
 def test_the_kernel_preview_begins_with_the_verdict() -> None:
     first = preview("kernel", HVM, 200).splitlines()
     assert "linux-image-cloud-amd64" in first[0]
-    assert first[1].endswith("it boots.")
+    assert first[1].endswith("it boots and can be reached.")
 
 
 def test_a_config_without_its_disk_driver_does_not_boot(tmp_path: Path) -> None:
@@ -68,6 +70,37 @@ def test_a_config_without_its_disk_driver_does_not_boot(tmp_path: Path) -> None:
     config.write_text("\n".join([*lines, "# CONFIG_XEN_BLKDEV_FRONTEND is not set", ""]))
     answers = {**PV, "kernel.source": "files", "kernel.config": str(config)}
     assert "does NOT boot" in preview("kernel", answers, 200)
+
+
+def test_a_kernel_that_pv_grub_cannot_unpack_is_packed_again_and_the_screen_says_so(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bzimage(PACKINGS["lz4"](elf(config=CONFIG))))
+    answers = {**PV, "kernel.source": "files", "kernel.image": str(image)}
+    assert "packed again with gzip: PV-GRUB 1.05 cannot unpack lz4" in preview("kernel", answers, 200)
+    assert "KERNEL_LZ4" not in preview("kernel", answers, 200)
+    assert [one.path for one in questions.ask("kernel", answers)][-1] == "kernel.repack"
+    left = {**answers, "kernel.repack": "never"}
+    assert "KERNEL_LZ4: wanted n, found y" in preview("kernel", left, 200)
+    assert "does NOT boot" in warning(left)
+
+
+def test_a_kernel_that_pv_grub_can_unpack_is_left_as_it_is_and_nothing_is_asked(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bzimage(PACKINGS["xz"](elf(config=CONFIG))))
+    answers = {**PV, "kernel.source": "files", "kernel.image": str(image)}
+    assert "packed again" not in preview("kernel", answers, 200)
+    assert "kernel.repack" not in [one.path for one in questions.ask("kernel", answers)]
+    old = next(
+        row
+        for row in all_akis()
+        if (row.region, row.arch, row.image_name[:16]) == ("us-east-1", "x86_64", "pv-grub-hd00_1.0")
+        and row.version == "1.03"
+    )
+    assert "1.03 cannot unpack xz" in preview("kernel", {**answers, "target.aki": old.aki}, 200)
+
+
+def test_a_fit_kernel_gives_no_warning() -> None:
+    assert warning(HVM) == ""
 
 
 def test_a_missing_kernel_file_is_explained_in_the_preview() -> None:

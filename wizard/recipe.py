@@ -60,12 +60,16 @@ class Target(Table):
 
 
 class Kernel(Table):
-    """The kernel: the distribution's, or files that the user built.  Paths are absolute once a recipe is loaded."""
+    """The kernel: the distribution's, or files that the user built.  Paths are absolute once a recipe is loaded.
+
+    `repack`: whether a paravirtual AMI's kernel is packed again when its PV-GRUB cannot unpack it.
+    """
 
     source: Literal["distro", "files"] = "distro"
     image: Line | None = None
     config: Line | None = None
     modules: Line | None = None
+    repack: Literal["as-needed", "never"] = "as-needed"
 
 
 class Disk(Table):

@@ -64,7 +64,7 @@ def _as_finding(sentence: str) -> Finding:
 def sentence(verdict: Verdict, *, with_name: bool = True) -> str:
     """The verdict in one sentence."""
     where = f"as {profile(verdict.profile).title}"
-    where = f"{verdict.profile}: {where}" if with_name else where.capitalize()
+    where = f"{verdict.profile}: {where}" if with_name else f"A{where[1:]}"
     if verdict.boots is False:
         return f"{where} it does NOT boot."
     if verdict.reachable is False:

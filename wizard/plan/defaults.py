@@ -22,15 +22,14 @@ class Choices:
     consequences: target.Consequences
 
 
-def choices(recipe: Recipe) -> Choices:
-    """The answers as they will be used.  Raises Failure `no-aki-in-region`."""
+def choices(recipe: Recipe, *, starts_by_uefi: bool = True) -> Choices:
+    """The answers as they will be used; where no boot mode is asked for, one that the kernel can do.
+
+    Raises Failure `no-aki-in-region`.
+    """
     layout = load(layout_name(recipe))
-    return Choices(layout, consequences(recipe.target, layout))
-
-
-def consequences(where: Target, layout: Layout) -> target.Consequences:
-    """What follows from the target on a disk of that layout."""
-    return target.consequences(where, layout.table, layout.boot_modes)
+    modes = tuple(mode for mode in layout.boot_modes if starts_by_uefi or mode == "legacy-bios")
+    return Choices(layout, target.consequences(recipe.target, layout.table, modes or layout.boot_modes))
 
 
 def layout_name(recipe: Recipe) -> str:

@@ -2,74 +2,88 @@
 
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from wizard import presets, questions
-from wizard.explain import Failure
-from wizard.kernel import subject
-from wizard.kernel.audit import Finding, Verdict, audit
-from wizard.kernel.config import KernelConfig
-from wizard.kernel.profiles import profile
+from wizard import questions
+from wizard.kernel.audit import Finding, Verdict
+from wizard.kernel.judge import described, sentence
+from wizard.kernel.subject import Subject
+from wizard.plan import kernel as kernels
 from wizard.preview.disk import layout_of
 from wizard.preview.lines import bullet
 from wizard.questions import Answers
+from wizard.recipe import Kernel
+from wizard.targets.target import consequences
+
+HEADINGS = (
+    ("Keeps it from booting", "boot"),
+    ("Keeps it from being reached or seen", "access"),
+    ("Better otherwise, but it boots", "recommended"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The chosen kernel and what the audit says of it.
+
+    packed_again  the packing that its PV-GRUB cannot unpack, and that PV-GRUB's version; None when it is left as it is
+    """
+
+    given: Subject
+    verdict: Verdict
+    packed_again: tuple[str, str] | None
+
+
+def chosen(answers: Answers) -> Chosen:
+    """The audit of the kernel as it will be installed and started.  Raises Failure while there is none to judge."""
+    # The disk is asked for after the kernel: without an answer there, the default layout counts.
+    where, layout = questions.target_of(answers), layout_of(answers)
+    outcome = consequences(where, layout.table, layout.boot_modes)
+    files = Kernel.model_validate(questions.tables(answers, "kernel")["kernel"])
+    given = kernels.chosen(files, questions.value("distro.name", answers), where)
+    loader = kernels.loader_of(where, outcome)
+    packs = kernels.packs_again(given.image, loader, files.repack)
+    start = kernels.start_of(where, layout, outcome)
+    (verdict,) = kernels.verdict(given, packs, outcome, start).verdicts
+    packing = (given.image.compression, loader.versions[0]) if packs and given.image and loader else None
+    return Chosen(given, verdict, packing)
 
 
 def kernel(answers: Answers, width: int) -> Iterator[str]:
     """The lines for the Kernel screen.  Raises Failure while there is no kernel to judge."""
-    name, config = _config(answers)
-    where = questions.target_of(answers)
-    # The question before the disk's: without an answer there, the default layout counts.
-    root = layout_of(answers).root.filesystem
-    kind = f"{'pv' if where.virtualization == 'paravirtual' else 'hvm'}-{where.arch}"
-    judged = [audit(config, against) for against in (kind, f"rootfs-{root}")]
-    yield from textwrap.wrap(name, width)
-    for verdict in judged:
-        yield from bullet(verdict_sentence(verdict), width)
-    findings = {finding.option: finding for verdict in judged for finding in verdict.findings}
-    for heading, severity in (
-        ("Keeps it from booting", "boot"),
-        ("Keeps it from being reached or seen", "access"),
-        ("Better otherwise, but it boots", "recommended"),
-    ):
-        found = [finding for finding in findings.values() if finding.severity == severity]
+    found = chosen(answers)
+    is_recorded = questions.value("kernel.source", answers) == "distro"
+    name = f"{found.given.path}, by its recorded config" if is_recorded else found.given.path.name
+    yield from textwrap.wrap(f"{name}: {described(found.given)}", width)
+    yield from bullet(sentence(replace(found.verdict, provided=()), with_name=False), width)
+    if found.verdict.provided:
+        yield from bullet(f"Its initramfs is made here, with {', '.join(found.verdict.provided)} in it.", width)
+    if found.verdict.unknown:
+        yield from bullet(found.verdict.unknown, width)
+    if found.packed_again:
+        packing, version = found.packed_again
+        yield from bullet(f"It will be packed again with gzip: PV-GRUB {version} cannot unpack {packing}.", width)
+    yield from _findings(found.verdict, width)
+
+
+def _findings(verdict: Verdict, width: int) -> Iterator[str]:
+    for heading, severity in HEADINGS:
+        found = [finding for finding in verdict.findings if finding.severity == severity]
         if found:
             yield from ("", heading)
         for finding in found:
             yield from _finding(finding, width)
 
 
-def _config(answers: Answers) -> tuple[str, KernelConfig]:
-    """What is known of the chosen kernel, with a line that says what it is."""
-    if questions.value("kernel.source", answers) == "distro":
-        where = questions.target_of(answers)
-        distro = presets.load(f"distros/{questions.value('distro.name', answers)}")
-        row = distro["kernels"][where.virtualization].get(where.arch)
-        if row is None:
-            raise Failure(
-                "no-distro-kernel", distro=distro["title"], virtualization=where.virtualization, arch=where.arch
-            )
-        path = presets.ROOT / f"kernel/configs/{row['config']}.config"
-        return f"{row['package']}, by its recorded configuration", subject.config_of(path)
-    for place in ("kernel.config", "kernel.image"):
-        if text := questions.value(place, answers):
-            path = Path(text).expanduser()
-            return f"your kernel, by {path.name}", subject.config_of(path)
-    raise Failure("no-kernel-file-yet")
-
-
-def verdict_sentence(verdict: Verdict) -> str:
-    """A verdict in words."""
-    where = f"As {profile(verdict.profile).title}"
-    if verdict.profile.startswith("rootfs-"):
-        where = f"With {verdict.profile.removeprefix('rootfs-')} as its root file system"
-    if verdict.boots is False:
-        return f"{where} it does NOT boot."
-    if verdict.reachable is False:
-        return f"{where} it comes up, but nobody can reach or see it."
-    return f"{where} it is UNKNOWN whether it boots." if verdict.boots is None else f"{where} it boots."
-
-
 def _finding(finding: Finding, width: int) -> Iterator[str]:
     yield f"{finding.option}: wanted {finding.wanted}, found {finding.found}"
     yield from textwrap.wrap(f"{finding.breaks}.", width, initial_indent="  ", subsequent_indent="  ")
+
+
+def warning(answers: Answers) -> str:
+    """What the audit holds against the chosen kernel, for the last look before the build; empty when it is fit.
+
+    Raises Failure while there is no kernel to judge.
+    """
+    verdict = chosen(answers).verdict
+    return "" if verdict.boots and verdict.reachable else sentence(verdict, with_name=False)

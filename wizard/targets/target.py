@@ -36,6 +36,19 @@ class Consequences:
     volume_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a kernel's config says of ENA, SR-IOV, UEFI and NitroTPM; None where it is not known."""
+
+    ena: bool | None = None
+    sriov: bool | None = None
+    uefi: bool | None = None
+    tpm: bool | None = None
+
+
+UNKNOWN_KERNEL = Abilities()
+
+
 def consequences(where: Target, table: str, boot_modes: Collection[str]) -> Consequences:
     """What follows for an AMI of this target, on a disk with that partition table that starts by these boot modes.
 
@@ -95,10 +108,13 @@ def unreadable(where: Target, table: str, filesystem: str) -> str | None:
     return None
 
 
-def register_fields(where: Target, outcome: Consequences) -> dict[str, object]:
-    """What RegisterImage is told about how an instance starts.
+def register_fields(where: Target, outcome: Consequences, able: Abilities = UNKNOWN_KERNEL) -> dict[str, object]:
+    """What RegisterImage is told about how an instance starts, as far as the kernel is known to be able to.
 
     VirtualizationType and Architecture are always given: AWS's defaults are paravirtual and i386 (FACTS.md §4).
+    With ENA claimed and no driver an instance cannot be reached; without the claim the types of today refuse the AMI.
+    TpmSupport goes with the boot mode "uefi" alone, and is claimed on x86_64 only, where that mode is asked for because
+    of it: some types that start by UEFI have no TPM and would refuse the AMI.  Source: presets/instances.toml.
     """
     fields: dict[str, object] = {
         "Architecture": where.arch,
@@ -107,13 +123,14 @@ def register_fields(where: Target, outcome: Consequences) -> dict[str, object]:
     }
     if outcome.aki:
         return {**fields, "KernelId": outcome.aki}
-    return {
-        **fields,
-        "BootMode": outcome.boot_mode,
-        "EnaSupport": True,
-        "SriovNetSupport": "simple",
-        "ImdsSupport": "v2.0",
-    }
+    fields |= {"BootMode": outcome.boot_mode, "ImdsSupport": "v2.0"}
+    if able.ena is not False:
+        fields["EnaSupport"] = True
+    if able.sriov is not False:
+        fields["SriovNetSupport"] = "simple"
+    if able.tpm and outcome.boot_mode == "uefi" and where.arch == "x86_64":
+        fields["TpmSupport"] = "v2.0"
+    return fields
 
 
 def problems(where: Target) -> Iterator[Problem]:
