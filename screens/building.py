@@ -1,5 +1,7 @@
 """A build as it runs: its steps, the output of one, and the card when it fails."""
 
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
@@ -16,9 +18,10 @@ from textual.widgets.option_list import Option
 
 from screens.background import in_background, tell
 from screens.card import Card
-from screens.dialogs import Ask, Reading
+from screens.dialogs import Ask
 from screens.inputs import Choices
 from screens.intents import BuildFinished, EditedAnswers, Left
+from screens.logview import LogView
 from screens.track import LINES, StepTrack, Track, progress_line, row, take_all, times
 from screens.words import plain
 from wizard.explain import Failure, explain
@@ -199,10 +202,24 @@ class Building(Widget):
                 self.begin()
             case "edit":
                 self.post_message(EditedAnswers())
+            case "shell":
+                self._open_shell()
             case "log":
                 self.action_open_log()
             case "leave":
                 self.post_message(Left())
+
+    def _open_shell(self) -> None:
+        """A shell where the step works: what is there can be looked at, and tried by hand."""
+        step = self.track.current
+        place = self.build.work / step.id if step else self.build.work
+        folder = place if place.is_dir() else self.build.folder
+        try:
+            with self.app.suspend():
+                print(f"A shell in {folder}; leave it with exit to come back.", flush=True)
+                subprocess.run([os.environ.get("SHELL") or "/bin/sh"], cwd=folder, check=False)
+        except (SuspendNotSupported, OSError) as error:
+            self.notify(f"No shell can be opened from here ({error}): cd {folder}", severity="warning", markup=False)
 
     def action_open_log(self) -> None:
         """The log of the step that is shown, as the file has it."""
@@ -214,4 +231,4 @@ class Building(Widget):
                 text = file.read().decode(errors="replace")
         except OSError as error:
             text = f"There is no log yet: {error}"
-        self.app.push_screen(Reading(str(path), text, is_log=True))
+        self.app.push_screen(LogView(str(path), text))

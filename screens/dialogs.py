@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Log, OptionList, Static
+from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.inputs import Choices
@@ -42,31 +42,23 @@ class Ask(ModalScreen[str]):
 
 
 class Reading(ModalScreen[None]):
-    """A text to read, plain, from the beginning or (a log) from the end."""
+    """A text to read, plain, from the beginning."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Close", priority=True),
         Binding("enter,q,f1,ctrl+c", "dismiss", "Close", priority=True, show=False),
     ]
 
-    def __init__(self, title: str, text: str, *, is_log: bool = False) -> None:
+    def __init__(self, title: str, text: str) -> None:
         super().__init__()
-        self._title, self._text, self._is_log = title, text, is_log
+        self._title, self._text = title, text
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog -large" if self._is_log else "dialog"):
+        with Vertical(classes="dialog"):
             yield Static(plain(self._title), classes="title", markup=False)
-            if self._is_log:
-                yield Log(max_lines=5000)
-            else:
-                with VerticalScroll(classes="words"):
-                    yield Static(plain(self._text), markup=False)
+            with VerticalScroll(classes="words"):
+                yield Static(plain(self._text), markup=False)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        if self._is_log:
-            log = self.query_one(Log)
-            log.write_lines([plain(line) for line in self._text.splitlines()[-5000:]])
-            log.focus()
-        else:
-            self.query_one(VerticalScroll).focus()
+        self.query_one(VerticalScroll).focus()

@@ -13,9 +13,10 @@ from waits import wait_for
 from screens.app import Wizard
 from screens.building import Building, Engine
 from screens.card import Card, command_in
-from screens.dialogs import Ask, Reading
+from screens.dialogs import Ask
 from screens.farewell import farewell
 from screens.inputs import Choices
+from screens.logview import LogView
 from screens.track import Track, progress_line, take_all
 from wizard import questions
 from wizard.run import builds, client
@@ -144,7 +145,8 @@ async def test_a_failure_shows_a_card_with_a_command_and_the_ways_on(build: Buil
         assert [str(one.label) for one in app.query_one(Card).query(Button)] == [
             "Retry",
             "Edit answers",
-            "Open log",
+            "Shell",
+            "Log",
             "Quit, resume later",
         ]
 
@@ -166,14 +168,33 @@ async def test_editing_the_answers_of_a_failed_build_begins_from_its_recipe(buil
         assert app.answers["name"] == "mine"
 
 
-async def test_the_log_of_the_step_opens_whole(build: Build) -> None:
-    (build.logs / "bootstrap.log").write_text("first line\n[red]last line\n")
+async def test_the_log_of_the_step_opens_whole_and_can_be_searched(build: Build) -> None:
+    lines = ["first line", *(f"fetching {number}" for number in range(300)), "[red]Error: no space", "last line"]
+    (build.logs / "bootstrap.log").write_text("\n".join(lines) + "\n")
     app = Wizard(practice=True, build=build, engine=runner(FAILURE))
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_for(pilot, failed(pilot))
         await pilot.click("#log")
-        await wait_for(pilot, lambda: isinstance(app.screen, Reading))
-        assert list(app.screen.query_one(Log).lines) == ["first line", "[red]last line"]
+        await wait_for(pilot, lambda: isinstance(app.screen, LogView))
+        assert list(app.screen.query_one(Log).lines) == lines
+        await pilot.press("slash", *"error", "enter")
+        await wait_for(pilot, lambda: "1 of 1: [red]Error: no space" in text_of(pilot, ".found"))
+        await pilot.press("slash", *"fetching", "enter", "N")
+        await wait_for(pilot, lambda: "299 of 300" in text_of(pilot, ".found"))
+        await pilot.press("n", "n")
+        await wait_for(pilot, lambda: "no more" in text_of(pilot, ".found"))
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: not isinstance(app.screen, LogView))
+
+
+async def test_a_shell_opens_where_the_step_works(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's terminal cannot be handed over: the place is told instead, and nothing breaks."""
+    app = Wizard(practice=True, build=build, engine=runner(FAILURE))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_for(pilot, failed(pilot))
+        await pilot.click("#shell")
+        await wait_for(pilot, lambda: bool(app._notifications))
+        assert str(build.folder) in next(iter(app._notifications)).message
 
 
 @pytest.mark.parametrize(("keys", "stops"), [(("enter",), False), (("down", "enter"), True)])
