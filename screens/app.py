@@ -85,6 +85,7 @@ class Wizard(App[int]):
     async def on_mount(self) -> None:
         if not self.is_headless:
             safety.leave_on_signals(self)
+            safety.leave_when_hung_up(self.end_ahead)
         await self._show(self._first_view())
 
     def on_resize(self, event: events.Resize) -> None:
@@ -134,6 +135,13 @@ class Wizard(App[int]):
             begin_ahead(self, self.answers, self._note_ahead)
         elif self.flow.current == "target" and not self.practice:
             self._lookups.about(self.answers)
+
+    def end_ahead(self) -> None:
+        """What was begun for answers that nobody will give goes too; a build goes on."""
+        if self.build is None or self.stops_build:
+            from wizard.run import ahead
+
+            ahead.end()
 
     def _note_lookups(self, words: str) -> None:
         for line in self.query(".asked").results(Static):
@@ -375,10 +383,7 @@ def run(
 
     app = Wizard(practice=practice, answers=answers, build=build, offer_unfinished=offer_unfinished, looks_ahead=True)
     code = app.run()
-    if app.build is None or app.stops_build:
-        from wizard.run import ahead
-
-        ahead.end()
+    app.end_ahead()
     if app.stops_build and app.build:
         from wizard.run import client
 

@@ -2,15 +2,20 @@
 
 import asyncio
 import os
+import select
 import shutil
 import signal
+import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from textual.app import App
 from textual.theme import Theme
 
 from wizard.explain import Failure, explain
+
+GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 # Every pair of text and ground has a contrast of at least 4.5 (tests/test_screens_safety.py measures it).
 THEME = Theme(
@@ -55,6 +60,27 @@ def leave_on_signals(app: App[int]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         loop.add_signal_handler(number, lambda: app.exit(130))
+
+
+def leave_when_hung_up(last_duty: Callable[[], None], terminal: int = 0) -> None:
+    """Ends this process once its terminal is gone, whatever else it is doing.
+
+    Whoever was started by make is never told (make keeps the signal to itself), and Textual waits for ever for a
+    terminal that takes no output any more.  Answers and builds are on the disk at every moment; there is nobody to
+    say a last word to.
+    """
+
+    def wait() -> None:
+        poll = select.poll()
+        poll.register(terminal, 0)
+        while not any(mask & GONE for _, mask in poll.poll()):
+            continue
+        try:
+            last_duty()
+        finally:
+            os._exit(130)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def crash_text(error: BaseException) -> str:

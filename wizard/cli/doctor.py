@@ -178,7 +178,7 @@ def _namespaces() -> Failure | None:
 
 
 def _rooms() -> tuple[Room, ...]:
-    from wizard.run.runner import NEEDED_MIB, free_mib
+    from wizard.run.room import NEEDED_MIB, free_mib
 
     wanted = (
         ("finished pieces", folders.results(), NEEDED_MIB),
