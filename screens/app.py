@@ -88,9 +88,8 @@ class Wizard(App[int]):
             safety.leave_when_hung_up(self.end_ahead)
         await self._show(self._first_view())
 
-    def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        words = f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} is needed. Nothing is lost."
+    def on_resize(self, _event: events.Resize) -> None:
+        words = f"Too small: {SMALLEST[0]}x{SMALLEST[1]} is needed. Nothing is lost."
         self.query_one("#too-small", Static).update(words)
         self.call_later(self._mark_position)
 
@@ -255,9 +254,14 @@ class Wizard(App[int]):
     def _confirm(self) -> None:
         from screens.confirm import confirmation
         from screens.review import blockers
+        from wizard.preview import missing_tools
 
         if blockers(self.answers):
             self.notify("Something stands in the way: see the top of this screen.", severity="warning", markup=False)
+            return
+        if missing := missing_tools(self.answers):
+            names = ", ".join(tool.name for tool in missing)
+            self.notify(f"This machine lacks {names}: install what is missing first.", severity="warning", markup=False)
             return
         self.push_screen(confirmation(self.answers, practice=self.practice), self._confirmed)
 

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from wizard import presets
-from wizard.cli.output import print_json
-from wizard.explain import Failure
+from wizard.cli.output import card, print_json
+from wizard.explain import Failure, explain
 from wizard.kernel.audit import SEVERITIES, Finding, Start, Verdict, profiles_for
 from wizard.kernel.judge import Judged, described, judge, sentence
 from wizard.kernel.subject import Subject
@@ -62,16 +62,35 @@ def audit(
         return _on_screen(wanted, start, as_json)
     if fixed and len(files) != 1:
         raise click.UsageError("--fix writes one kernel: name one FILE.")
-    judged = [judge(path, wanted, start) for path in files]
+    judged, unread = _judge_all(files, wanted, start)
+    if not judged:
+        raise unread[0]
     if as_json:
-        print_json({"subjects": [as_dict(one) for one in judged]})
+        errors = {"errors": [explain(failure).as_dict() for failure in unread]} if unread else {}
+        print_json({"subjects": [as_dict(one) for one in judged], **errors})
     else:
         width = min(max(shutil.get_terminal_size().columns, 40), 100)
         click.echo("\n\n".join(as_text(one, width) for one in judged))
+    for failure in unread:
+        click.echo(f"\n{card(explain(failure))}", err=True)
+    if unread:
+        return 2
     if fixed:
         _fix(judged[0].subject, fixed)
     # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
     return int(not all(one.is_fit for one in judged))
+
+
+def _judge_all(files: Iterable[Path], wanted: str | None, start: Start) -> tuple[list[Judged], list[Failure]]:
+    """The verdicts, and why there is none on the others: one bad file takes nothing from the good ones."""
+    judged: list[Judged] = []
+    unread: list[Failure] = []
+    for path in files:
+        try:
+            judged.append(judge(path, wanted, start))
+        except Failure as failure:
+            unread.append(failure)
+    return judged, unread
 
 
 def _on_screen(wanted: str | None, start: Start, as_json: bool) -> int:
