@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from wizard.cli import fragments
 from wizard.cli.output import print_json
 from wizard.explain import Failure
 from wizard.kernel.audit import SEVERITIES, Finding, Verdict, profiles_for
@@ -37,11 +38,13 @@ class Subject:
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--for", "wanted", metavar="PROFILE", help="pv-i386, pv-x86_64, hvm-x86_64 or hvm-arm64.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
-def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool) -> int:
+@click.option("--fragment", metavar="OUT", help="Write the options that mend it, for merge_config.sh; - prints them.")
+def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool, fragment: str | None) -> int:
     """Says whether kernels will boot on EC2, from their configs or images.
 
     FILE is a .config, /boot/config-*, /proc/config.gz, or a kernel image (bzImage, vmlinux, arm64 Image).
     Without --for it is judged for every kind of instance of its own architecture.
+    With --fragment the options that it lacks are written to OUT, as the kernel's merge_config.sh takes them.
     """
     if not files:
         raise click.UsageError(
@@ -49,12 +52,15 @@ def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool) -> int:
         )
     if wanted is not None and wanted not in profiles_for(None):
         raise Failure("unknown-profile", profile=wanted, known=", ".join(profiles_for(None)))
+    fragments.check_usage(fragment, files, as_json)
     subjects = [judge(path, wanted) for path in files]
     if as_json:
         print_json({"subjects": [as_dict(subject) for subject in subjects]})
     else:
         width = min(max(shutil.get_terminal_size().columns, 40), 100)
-        click.echo("\n\n".join(as_text(subject, width) for subject in subjects))
+        click.echo("\n\n".join(as_text(subject, width) for subject in subjects), err=fragment == "-")
+    if fragment:
+        fragments.write(fragment, known_of(subjects[0].content), subjects[0].verdicts)
     # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
     return int(not all(verdict.boots and verdict.reachable for subject in subjects for verdict in subject.verdicts))
 

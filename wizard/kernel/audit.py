@@ -86,19 +86,20 @@ def _applies(rule: Rule, config: KernelConfig, was_renamed: bool) -> bool:
     if config.version is None:
         # A rule for old kernels only counts where the config speaks of it.
         return rule.until is None or (not was_renamed and config.value(rule.name) is not None)
-    if _is_past(rule, config):
+    if is_past(rule, config):
         return rule.ends
     return rule.since is None or config.version >= rule.since
 
 
-def _is_past(rule: Rule, config: KernelConfig) -> bool:
+def is_past(rule: Rule, config: KernelConfig) -> bool:
+    """Whether the kernel is newer than the last one that has the option."""
     if config.version is None or rule.until is None:
         return False
     return config.version[: len(rule.until)] > rule.until
 
 
 def _check(rule: Rule, config: KernelConfig, initramfs: bool) -> Finding | None:
-    if _is_past(rule, config):
+    if is_past(rule, config):
         found: str | None = f"gone since Linux {'.'.join(map(str, rule.until or ()))}"
     else:
         found = config.value(rule.name)
