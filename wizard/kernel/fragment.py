@@ -91,11 +91,11 @@ def _mended(option: str, wanted: Wanted, config: KernelConfig, kernel: Kernel) -
     if rule.wanted == "n" and rivals:
         # One of a choice goes only where another takes its place.
         chosen = next((one for one in rivals if one in wanted and wanted[one][1].wanted == "y"), rivals[0])
-        yield from _switched_on(chosen, f"In place of {option}: {_sentence(finding.why)}", wanted, config, kernel)
+        yield from _switched_on(chosen, f"In place of {option}: {_comment(finding.why)}", wanted, config, kernel)
     elif rule.wanted == "n":
-        yield Setting(option, "n", _sentence(finding.why))
+        yield Setting(option, "n", _comment(finding.why))
     else:
-        yield from _switched_on(option, _sentence(finding.why), wanted, config, kernel)
+        yield from _switched_on(option, _comment(finding.why), wanted, config, kernel)
 
 
 def _switched_on(option: str, reason: str, wanted: Wanted, config: KernelConfig, kernel: Kernel) -> Iterator[Setting]:
@@ -105,7 +105,7 @@ def _switched_on(option: str, reason: str, wanted: Wanted, config: KernelConfig,
     value = _value(rule, needed, config)
     for need in needed:
         if config.value(need) != "y" and not (value == "m" and config.value(need) == "m"):
-            why = _sentence(wanted[need][0].why) if need in wanted else f"Needed by {option}"
+            why = _comment(wanted[need][0].why) if need in wanted else f"Needed by {option}"
             yield from _switched_on(need, why, wanted, config, kernel)
     for other in excluded_by(option, kernel):
         yield Setting(other, "n", f"Excluded by {option}")
@@ -138,10 +138,9 @@ def _line(setting: Setting) -> str:
     return f"# {name} is not set" if setting.value == "n" else f"{name}={setting.value}"
 
 
-def _sentence(text: str) -> str:
-    # In a fragment's comments merge_config.sh would take the prefix for a setting.
-    text = text.replace("CONFIG_", "")
-    return text[:1].upper() + text[1:]
+def _comment(text: str) -> str:
+    """A text as merge_config.sh does not take it for a setting."""
+    return text.replace("CONFIG_", "")
 
 
 def _header(mended: Mend, config: KernelConfig) -> Iterator[str]:
