@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# What only the tests need: machines to boot images in, and a real terminal.
-TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux
+# What only the tests need: machines to boot images in, a real terminal, and what the kernel's Kconfig is built with.
+TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux gcc libc6-dev flex bison xz-utils
 
 .PHONY: run demo test lint format tools test-tools bench picture clean
 
