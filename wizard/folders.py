@@ -39,3 +39,8 @@ def results() -> Path:
 def downloads() -> Path:
     """Packages that were fetched; shared by all builds."""
     return (_home() or user_cache_path("ami-wizard")) / "downloads"
+
+
+def lab() -> Path:
+    """The parts of the local Xen machine; shared by all builds."""
+    return (_home() or user_cache_path("ami-wizard")) / "lab"
