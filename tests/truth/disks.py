@@ -1,0 +1,119 @@
+"""The disks that the kernels are booted from: an MBR with one partition, holding a small userland or Debian's."""
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from tests.truth.kernels import place
+from wizard import host
+from wizard.plan.script import PRELUDE
+
+USERLAND = Path(__file__).parent / "userland"
+BUSYBOX = Path("/bin/busybox")
+START_MIB = 1
+SIZES_MIB = {"small": 128, "debian": 400}
+DEBIAN_PACKAGES = ("systemd-sysv", "udev", "dbus", "openssh-server", "openssh-client", "iproute2")
+APPLETS = ("mount", "poweroff", "sed", "sleep", "sync", "tr", "uname", "usleep")
+MENU = "default 0\ntimeout 0\n\ntitle small\n    root (hd0,0)\n    kernel /boot/vmlinuz {arguments}\n"
+
+
+@cache
+def disk(userland: str, filesystem: str = "ext4", menu_arguments: str = "") -> Path:
+    """A disk image to make copies of: `userland` is "small" or "debian".
+
+    With `menu_arguments` it has a menu.lst that starts /boot/vmlinuz with them; the kernel is put in later.
+    ext4 is without a journal, so that what the machine has written can be read from outside at once.
+    """
+    image = place() / f"{userland}-{filesystem}{'-menu' if menu_arguments else ''}.img"
+    tree = place() / f"tree-{image.stem}"
+    _shell(f"as_root rm -rf {tree}")
+    if userland == "small":
+        _small_tree(tree)
+    else:
+        _debian_tree(tree)
+    if menu_arguments:
+        (tree / "boot/grub").mkdir(parents=True)
+        (tree / "boot/grub/menu.lst").write_text(MENU.format(arguments=menu_arguments))
+    size = SIZES_MIB[userland]
+    _shell(f"rm -f {image}; truncate -s {size + START_MIB + 1}M {image}")
+    _shell(f"echo 'label: dos\nstart={START_MIB}MiB, size={size}MiB, type=83, bootable' | sfdisk --quiet {image}")
+    if filesystem == "ext4":
+        at = f"-E offset={START_MIB << 20}"
+        _shell(f"as_root mke2fs -q -F -t ext4 -O ^has_journal,^metadata_csum,^64bit {at} -d {tree} {image} {size}M")
+    else:
+        part = place() / "part.img"
+        _shell(f"rm -f {part}; truncate -s {size}M {part}; as_root mkfs.{filesystem} -q --rootdir {tree} {part}")
+        _shell(f"dd if={part} of={image} bs=1M seek={START_MIB} conv=notrunc,sparse status=none; rm {part}")
+    _shell(f"as_root rm -rf {tree}")
+    return image
+
+
+def copy_of(image: Path, kernel: Path | None) -> Path:
+    """A copy to boot from and to write to, with a kernel as /boot/vmlinuz if one is given."""
+    copy = image.with_name("running.img")
+    _shell(f"cp --sparse=always {image} {copy}")
+    if kernel:
+        _debugfs(copy, f"write {kernel} boot/vmlinuz", writes=True)
+    return copy
+
+
+def report_in(image: Path) -> str:
+    """The report that a booted machine wrote into its root file system, "" when it did not come so far."""
+    said = _debugfs(image, "cat lab-report")
+    return said if said.startswith("LAB-REPORT") else ""
+
+
+def _small_tree(tree: Path) -> None:
+    for folder in ("bin", "sbin", "dev", "proc", "sys"):
+        (tree / folder).mkdir(parents=True)
+    shutil.copy(BUSYBOX, tree / "bin/busybox")
+    for name in APPLETS:
+        (tree / "bin" / name).symlink_to("busybox")
+    shutil.copy(USERLAND / "init", tree / "sbin/init")
+    (tree / "sbin/init").chmod(0o755)
+
+
+def _debian_tree(tree: Path) -> None:
+    archive = place() / "debian.tar"
+    if not archive.exists():
+        leave_out = " ".join(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man"))
+        names = ",".join(DEBIAN_PACKAGES)
+        _shell(f"mmdebstrap --quiet --variant=minbase --include={names} {leave_out} bookworm {archive}.part")
+        _shell(f"mv {archive}.part {archive}")
+    own = place() / "own"
+    shutil.rmtree(own, ignore_errors=True)
+    lab, units = own / "etc/lab", own / "etc/systemd/system"
+    for folder in (lab, own / "root/.ssh", own / "etc/systemd/network", units / "multi-user.target.wants"):
+        folder.mkdir(parents=True)
+    shutil.copy(USERLAND / "report", lab)
+    shutil.copy(USERLAND / "report.service", units)
+    shutil.copy(USERLAND / "dhcp.network", own / "etc/systemd/network")
+    (units / "multi-user.target.wants/report.service").symlink_to("../report.service")
+    networkd = "/lib/systemd/system/systemd-networkd.service"
+    (units / "multi-user.target.wants/systemd-networkd.service").symlink_to(networkd)
+    (own / "etc/hostname").write_text("lab\n")
+    (own / "etc/fstab").write_text("")
+    _shell(f"ssh-keygen -q -t ed25519 -N '' -f {lab}/key && cp {lab}/key.pub {own}/root/.ssh/authorized_keys")
+    (own / "root").chmod(0o700)
+    (own / "root/.ssh").chmod(0o700)
+    _shell(f"as_root mkdir {tree} && as_root tar -C {tree} --numeric-owner -xpf {archive} --exclude='./dev/*'")
+    _shell(f"tar -C {own} --owner=0 --group=0 -cf - . | as_root tar -C {tree} --keep-directory-symlink -xpf -")
+
+
+def _debugfs(image: Path, command: str, *, writes: bool = False) -> str:
+    access = ["-w"] if writes else []
+    return subprocess.run(
+        ["debugfs", *access, "-R", command, f"{image}?offset={START_MIB << 20}"],
+        env={**os.environ, "PATH": host.SEARCH_PATH},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
+    ).stdout
+
+
+def _shell(command: str) -> None:
+    environment = {**os.environ, "PATH": host.SEARCH_PATH, "LC_ALL": "C.UTF-8"}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", f"umask 022\n{PRELUDE}\n{command}"], env=environment, check=True)
