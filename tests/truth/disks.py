@@ -6,9 +6,10 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from tests.truth.kernels import place
 from wizard import host
 from wizard.plan.script import PRELUDE
+
+from .kernels import place
 
 USERLAND = Path(__file__).parent / "userland"
 BUSYBOX = Path("/bin/busybox")
@@ -94,7 +95,7 @@ def _debian_tree(tree: Path) -> None:
     networkd = "/lib/systemd/system/systemd-networkd.service"
     (units / "multi-user.target.wants/systemd-networkd.service").symlink_to(networkd)
     (own / "etc/hostname").write_text("lab\n")
-    (own / "etc/fstab").write_text("")
+    (own / "etc/fstab").write_text("/dev/nvme0n1p1 / ext4 defaults 0 0\n")
     _shell(f"ssh-keygen -q -t ed25519 -N '' -f {lab}/key && cp {lab}/key.pub {own}/root/.ssh/authorized_keys")
     (own / "root").chmod(0o700)
     (own / "root/.ssh").chmod(0o700)

@@ -26,9 +26,13 @@ def changed(config: str, options: Mapping[str, str]) -> str:
             wanted.update({f"KERNEL_{other}": "n" for other in COMPRESSIONS if f"KERNEL_{other}" != name})
     mentions = re.compile(r"^(?:CONFIG_(\w+)=.*|# CONFIG_(\w+) is not set)$")
     kept = [
-        line for line in config.splitlines() if not ((found := mentions.match(line)) and (found[1] or found[2]) in wanted)
+        line
+        for line in config.splitlines()
+        if not ((found := mentions.match(line)) and (found[1] or found[2]) in wanted)
     ]
-    lines = [f"# CONFIG_{name} is not set" if value == "n" else f"CONFIG_{name}={value}" for name, value in wanted.items()]
+    lines = [
+        f"# CONFIG_{name} is not set" if value == "n" else f"CONFIG_{name}={value}" for name, value in wanted.items()
+    ]
     return "\n".join([*kept, *lines]) + "\n"
 
 

@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.truth import kconfig
 from wizard import folders
+
+from . import kconfig
 
 ARCHIVE = Path("/usr/src/linux-source-6.1.tar.xz")
 CONFIGS = Path(__file__).parent / "configs"
@@ -88,13 +89,13 @@ def digest(config: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def without(name: str, option: str, value: str) -> Variant:
-    """The base config `name` with the option set to `value` ("n" takes it away), and what that entails.
+def without(name: str, options: Sequence[str], value: str) -> Variant:
+    """The base config `name` with options set to `value` ("n" takes them away), and what that entails.
 
     What another option selects cannot be off while that one is on: then those go first.
     """
     base = base_config(name)
-    away = {option: value}
+    away = dict.fromkeys(options, value)
     while True:
         settled = _settle(name, kconfig.changed(base, away))
         on = kconfig.values(settled)
@@ -104,7 +105,8 @@ def without(name: str, option: str, value: str) -> Variant:
             break
         away.update(dict.fromkeys(sorted(more), "n"))
     along = sorted(set(kconfig.values(base)) - set(on) - set(away))
-    return Variant(settled, tuple(away), tuple(along), on.get(option, "n") == value)
+    is_away = all(on.get(option, "n") == value for option in options)
+    return Variant(settled, tuple(away), tuple(along), is_away)
 
 
 def build(name: str, config: str) -> Path:
@@ -136,7 +138,9 @@ def _settle(name: str, config: str) -> str:
 def _selectors() -> dict[str, set[str]]:
     files = [path for path in source().rglob("Kconfig*") if path.is_file()]
     arch = source() / "arch"
-    return kconfig.selectors(path for path in files if not path.is_relative_to(arch) or path.is_relative_to(arch / "x86"))
+    return kconfig.selectors(
+        path for path in files if not path.is_relative_to(arch) or path.is_relative_to(arch / "x86")
+    )
 
 
 def _make(folder: Path, target: str, check: bool = True) -> "subprocess.CompletedProcess[str]":

@@ -20,7 +20,8 @@ from typing import Any
 from wizard import folders, host, presets
 from wizard.explain import Failure
 
-OWN_FILES = ("bundle.toml", "pvgrub.cfg", "dom0-init", "dom0-block", "dom0-vif")
+SCRIPTS = {"dom0-init": "init", "dom0-block": "etc/xen/scripts/block", "dom0-vif": "etc/xen/scripts/vif"}
+OWN_FILES = ("bundle.toml", "pvgrub.cfg", *SCRIPTS)
 LIBRARY_FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
 TOOLS = ("apt-get", "dpkg-deb", "grub-mkimage", "cpio")
 
@@ -84,6 +85,7 @@ def _make(work: Path, packages: dict[str, str], parts: dict[str, Any]) -> Path:
     (kernel,) = unpacked.glob("boot/vmlinuz-*")
     (made / "xen").write_bytes(gzip.decompress(xen.read_bytes()))
     shutil.copy(kernel, made / "vmlinuz")
+    (made / "packages").write_text("".join(f"{file}\n" for file in packages))
     root = work / "root"
     _dom0(root, unpacked, parts)
     _loader(root / "pvgrub", work, unpacked, parts["grub_modules"])
@@ -125,7 +127,7 @@ def _dom0(root: Path, unpacked: Path, parts: dict[str, Any]) -> None:
             shutil.copy(library, root / "lib")
     shutil.copy(_one(unpacked, "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"), root / "lib64")
     _modules(root / "modules", unpacked, parts["modules"])
-    for name, place in {"dom0-init": "init", "dom0-block": "etc/xen/scripts/block", "dom0-vif": "etc/xen/scripts/vif"}.items():
+    for name, place in SCRIPTS.items():
         shutil.copy(presets.ROOT / "lab" / name, root / place)
         (root / place).chmod(0o755)
     (root / "etc/xen/xl.conf").write_text('autoballoon="off"\n')

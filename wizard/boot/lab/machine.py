@@ -30,7 +30,7 @@ GUEST_MIB = 512
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """Where a machine writes what it says: `guest` is the image's console, `lab` Xen's and dom0's, or the firmware's."""
+    """Where a machine writes: `guest` is the image's console, `lab` that of Xen and dom0, or the firmware's."""
 
     guest: Path
     lab: Path

@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from wizard import host
 from wizard.boot.lab.machine import Logs
