@@ -26,7 +26,7 @@ def main() -> int:
     version = kernels.version()
     table.update(version=version, tools=tools())
     seen = frozenset((row["profile"], row["option"]) for row in table["result"])
-    chosen = list(cases(numbers(version), option, seen))
+    chosen = cases(numbers(version), option, seen)
     if not chosen:
         print(f"No option {option} that can be tried here: see tests/truth/cases.toml.", file=sys.stderr)
         return 1

@@ -31,16 +31,18 @@ class Case:
     root: str
 
 
-def cases(version: Version, option: str = "", more: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Case]:
+def cases(version: Version, option: str = "", more: frozenset[tuple[str, str]] = frozenset()) -> list[Case]:
     """Every case that can be tried, most important first.
 
     `option`: only that one.  `more`: profile and option of further cases.  Both whatever their severity.
     """
+    found = []
     for entry in _DATA["profile"]:
         for rule in profile(entry["name"]).own:
             is_wanted = rule.name == option if option else _matters(rule) or (entry["name"], rule.name) in more
             if is_wanted and not untestable(entry["name"], rule, version):
-                yield _case(entry, rule)
+                found.append(_case(entry, rule))
+    return sorted(found, key=lambda case: case.option in _DATA["late"])
 
 
 def untestable_cases(version: Version) -> Iterator[tuple[str, str, str]]:
