@@ -27,7 +27,7 @@ MACHINES = {
     "direct": direct(Path("bzImage"), "console=ttyS0", IMAGE, LOGS),
 }
 
-UP_TO_LOGIN = "[    0.0] Linux version 6.1.192\n[    2.1] Run /sbin/init as init process\n\nDebian GNU/Linux 12\n\nlab login: "
+UP_TO_LOGIN = "Linux version 6.1.192\n[    2.1] Run /sbin/init as init process\n\nDebian GNU/Linux 12\n\nlab login: "
 
 
 @pytest.mark.parametrize("name", MACHINES)

@@ -42,7 +42,8 @@ def cases(version: Version, option: str = "", more: frozenset[tuple[str, str]] =
             is_wanted = rule.name == option if option else _matters(rule) or (entry["name"], rule.name) in more
             if is_wanted and not untestable(entry["name"], rule, version):
                 found.append(_case(entry, rule))
-    return sorted(found, key=lambda case: case.option in _DATA["late"])
+    late = _DATA["late"]
+    return sorted(found, key=lambda case: late.index(case.option) if case.option in late else -1)
 
 
 def untestable_cases(version: Version) -> Iterator[tuple[str, str, str]]:
