@@ -14,7 +14,8 @@ from .kernels import place
 USERLAND = Path(__file__).parent / "userland"
 BUSYBOX = Path("/bin/busybox")
 START_MIB = 1
-SIZES_MIB = {"small": 128, "debian": 400}
+SIZES_MIB = {"small": 320, "debian": 400}
+"""Sparse; mkfs.xfs makes none below 300."""
 DEBIAN_PACKAGES = ("systemd-sysv", "udev", "dbus", "openssh-server", "openssh-client", "iproute2")
 APPLETS = ("mount", "poweroff", "sed", "sleep", "sync", "tr", "uname", "usleep")
 MENU = "default 0\ntimeout 0\n\ntitle small\n    root (hd0,0)\n    kernel /boot/vmlinuz {arguments}\n"
@@ -40,15 +41,34 @@ def disk(userland: str, filesystem: str = "ext4", menu_arguments: str = "") -> P
     size = SIZES_MIB[userland]
     _shell(f"rm -f {image}; truncate -s {size + START_MIB + 1}M {image}")
     _shell(f"echo 'label: dos\nstart={START_MIB}MiB, size={size}MiB, type=83, bootable' | sfdisk --quiet {image}")
-    if filesystem == "ext4":
-        at = f"-E offset={START_MIB << 20}"
-        _shell(f"as_root mke2fs -q -F -t ext4 -O ^has_journal,^metadata_csum,^64bit {at} -d {tree} {image} {size}M")
-    else:
-        part = place() / "part.img"
-        _shell(f"rm -f {part}; truncate -s {size}M {part}; as_root mkfs.{filesystem} -q --rootdir {tree} {part}")
-        _shell(f"dd if={part} of={image} bs=1M seek={START_MIB} conv=notrunc,sparse status=none; rm {part}")
+    _make_filesystem(filesystem, tree, image, size)
     _shell(f"as_root rm -rf {tree}")
     return image
+
+
+def _make_filesystem(filesystem: str, tree: Path, image: Path, size_mib: int) -> None:
+    if filesystem == "ext4":
+        at = f"-E offset={START_MIB << 20}"
+        _shell(f"as_root mke2fs -q -F -t ext4 -O ^has_journal,^metadata_csum,^64bit {at} -d {tree} {image} {size_mib}M")
+        return
+    part, prototype = place() / "part.img", place() / "xfs.prototype"
+    prototype.write_text(f"none\n0 0\n{_xfs_prototype(tree)}\n")
+    fill = {"btrfs": f"mkfs.btrfs -q --rootdir {tree} {part} > /dev/null", "xfs": f"mkfs.xfs -q -p {prototype} {part}"}
+    _shell(f"rm -f {part}; truncate -s {size_mib}M {part}; as_root {fill[filesystem]}")
+    _shell(f"dd if={part} of={image} bs=1M seek={START_MIB} conv=notrunc,sparse status=none; rm {part}")
+
+
+def _xfs_prototype(folder: Path) -> str:
+    """A folder's content in the words of mkfs.xfs's prototype files (mkfs.xfs(8), "-p")."""
+    lines = ["d--755 0 0"]
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink():
+            lines.append(f"{path.name} l--777 0 0 {path.readlink()}")
+        elif path.is_dir():
+            lines.append(f"{path.name} {_xfs_prototype(path)}")
+        else:
+            lines.append(f"{path.name} ---755 0 0 {path}")
+    return "\n".join([*lines, "$"])
 
 
 def copy_of(image: Path, kernel: Path | None) -> Path:
