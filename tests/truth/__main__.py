@@ -40,7 +40,7 @@ def main() -> int:
         if not base_came_up(table, case, base):
             return 1
         print(f"[{number}/{len(chosen)}] {case.profile} {case.option}", end=": ", flush=True)
-        row = tried(case, base)
+        row = tried(table, case, base, is_named=bool(option))
         record.put(table, "result" if "severity" in row else "untestable", row)
         print(row.get("outcome") or row["reason"], flush=True)
     return 0
@@ -63,15 +63,19 @@ def base_came_up(table: dict[str, Any], case: Case, base: str) -> bool:
     return True
 
 
-def tried(case: Case, base: str) -> dict[str, Any]:
+def tried(table: dict[str, Any], case: Case, base: str, *, is_named: bool) -> dict[str, Any]:
     """The row of a case."""
     name = {"profile": case.profile, "option": case.option}
     variant = kernels.without(case.base, (case.option, *case.also), case.set_to)
     if not variant.is_away:
         return {**name, "reason": "Kconfig switches it on by itself: no config of this version is without it"}
     mentioned = {rule.name for preset in presets.names("kernel") for rule in profile(preset).own}
+    needed = [other for other in variant.along if was_needed(table, case.profile, other)]
     try:
-        seen = trial.confirmed(case, kernels.build(case.base, variant.config))
+        if case.is_late and needed and not is_named:
+            seen = trial.Outcome(f"not started: {needed[0]} goes with it", "boot", 0, ())
+        else:
+            seen = trial.confirmed(case, kernels.build(case.base, variant.config))
     except kernels.DoesNotBuild as error:
         return {**name, "reason": f"the kernel does not build without it: {error}"}
     except trial.LabFailed as error:
@@ -90,6 +94,12 @@ def tried(case: Case, base: str) -> dict[str, Any]:
         "base": base,
         "date": today(),
     }
+
+
+def was_needed(table: dict[str, Any], profile_name: str, option: str) -> bool:
+    """Whether a kernel without this option was seen to fail to come up."""
+    row = record.find(table, "result", profile_name, option)
+    return row is not None and row["severity"] == "boot" and bool(row["said"])
 
 
 def tools() -> dict[str, str]:

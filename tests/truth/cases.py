@@ -19,6 +19,7 @@ class Case:
     set_to     "n" takes it away; "y" switches on what should be off
     also       options that would do in its place, to be taken away with it
     severity   what the presets say now
+    is_late    to be without it means to compile every file again
     """
 
     profile: str
@@ -29,6 +30,7 @@ class Case:
     base: str
     userland: str
     root: str
+    is_late: bool
 
 
 def cases(version: Version, option: str = "", more: frozenset[tuple[str, str]] = frozenset()) -> list[Case]:
@@ -74,7 +76,8 @@ def _case(entry: dict[str, Any], rule: Rule) -> Case:
     userland = "small" if rule.name in entry.get("small_for", ()) else entry["userland"]
     set_to = "y" if rule.wanted == "n" else "n"
     root = entry.get("root", "ext4")
-    return Case(entry["name"], rule.name, rule.severity, set_to, rule.or_any, entry["base"], userland, root)
+    is_late = rule.name in _DATA["late"]
+    return Case(entry["name"], rule.name, rule.severity, set_to, rule.or_any, entry["base"], userland, root, is_late)
 
 
 def _dotted(version: Version) -> str:
