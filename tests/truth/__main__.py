@@ -30,8 +30,8 @@ def main() -> int:
     if not chosen:
         print(f"No option {option} that can be tried here: see tests/truth/cases.toml.", file=sys.stderr)
         return 1
-    rows = untestable_cases(numbers(version))
-    table["untestable"] = [{"profile": name, "option": other, "reason": reason} for name, other, reason in rows]
+    for name, other, reason in untestable_cases(numbers(version)):
+        record.put(table, "untestable", {"profile": name, "option": other, "reason": reason})
     for number, case in enumerate(chosen, 1):
         base = kernels.digest(kernels.base_config(case.base))
         known = record.find(table, "result", case.profile, case.option)

@@ -45,8 +45,10 @@ def save(table: dict[str, Any]) -> None:
 
 
 def put(table: dict[str, Any], key: str, row: dict[str, Any]) -> None:
-    """Puts a row in the place of the one for the same profile and option, and saves."""
-    table[key] = [old for old in table[key] if _name(old) != _name(row)] + [row]
+    """Puts a row in the place of those for the same profile and option, and saves."""
+    for kind in ("base", "result", "untestable"):
+        table[kind] = [old for old in table[kind] if _name(old) != _name(row)]
+    table[key].append(row)
     save(table)
 
 
