@@ -17,7 +17,7 @@ START_MIB = 1
 SIZES_MIB = {"small": 320, "debian": 400}
 """Sparse; mkfs.xfs makes none below 300."""
 DEBIAN_PACKAGES = ("systemd-sysv", "udev", "dbus", "openssh-server", "openssh-client", "iproute2")
-APPLETS = ("mount", "poweroff", "sed", "sleep", "sync", "tr", "uname", "usleep")
+APPLETS = ("mount", "reboot", "sed", "sleep", "sync", "tr", "uname", "usleep")
 MENU = "default 0\ntimeout 0\n\ntitle small\n    root (hd0,0)\n    kernel /boot/vmlinuz {arguments}\n"
 
 

@@ -16,6 +16,12 @@ from . import kconfig
 
 ARCHIVE = Path("/usr/src/linux-source-6.1.tar.xz")
 CONFIGS = Path(__file__).parent / "configs"
+BASES = {
+    "pv-x86_64": ("common", "xen", "pv-x86_64"),
+    "hvm-x86_64": ("common", "xen", "hvm-x86_64"),
+    "userland": ("common", "userland"),
+}
+"""The fragments that make a base config."""
 
 
 class DoesNotBuild(Exception):
@@ -65,13 +71,13 @@ def version() -> str:
 
 @cache
 def base_config(name: str) -> str:
-    """tinyconfig with our fragments for a kind of instance, as the kernel's own Kconfig settles it."""
+    """tinyconfig with the fragments of a base, as the kernel's own Kconfig settles it."""
     folder = place() / f"base-{name}"
     folder.mkdir(parents=True, exist_ok=True)
     _make(folder, "tinyconfig")
     path = folder / ".config"
     wanted: dict[str, str] = {}
-    for part in ("common", name):
+    for part in BASES[name]:
         text = (CONFIGS / f"{part}.config").read_text(encoding="utf-8")
         wanted.update(kconfig.values(text))
         wanted.update(dict.fromkeys(re.findall(r"^# CONFIG_(\w+) is not set$", text, re.MULTILINE), "n"))
