@@ -51,3 +51,8 @@ def downloads() -> Path:
 def answers() -> Path:
     """What AWS and the network were last asked: the AKIs of a region, how far away the regions are."""
     return (_home() or user_cache_path("ami-wizard")) / "answers"
+
+
+def lab() -> Path:
+    """The parts of the local Xen machine; shared by all builds."""
+    return (_home() or user_cache_path("ami-wizard")) / "lab"
