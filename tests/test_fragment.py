@@ -226,12 +226,13 @@ def test_a_fit_kernel_gets_a_fragment_without_options(tmp_path: Path) -> None:
 def test_wrong_usage_of_the_fragment_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     own = tmp_path / "config"
     own.write_bytes(CLOUD.read_bytes())
-    for arguments in (
-        [CLOUD, "--json", "--fragment", "-"],
-        [CLOUD, AMD64, "--fragment", "x"],
-        [own, "--fragment", own],
+    for result in (
+        run(CLOUD, "--json", "--fragment", "-"),
+        run(CLOUD, AMD64, "--fragment", tmp_path / "out"),
+        run(own, "--fragment", own),
     ):
-        assert isinstance(run(*arguments).exception, click.UsageError)
+        assert isinstance(result.exception, click.UsageError)
+    assert not (tmp_path / "out").exists()
     assert own.read_bytes() == CLOUD.read_bytes()
 
 
@@ -279,8 +280,14 @@ def linux(world: Path) -> Path:
 
 
 def configured(linux: Path, folder: Path, arch: str, target: str) -> KernelConfig:
-    """The folder's .config as the kernel's own `make` leaves it; the version is the source's."""
-    sh('make -s -C "$LINUX" O="$PWD" ARCH=$ARCH $TARGET', folder, LINUX=linux, ARCH=arch, TARGET=target)
+    """The folder's .config as the kernel's own `make` leaves it."""
+    sh(
+        'make -s -C "$LINUX" KCONFIG_CONFIG="$PWD"/.config ARCH=$ARCH $TARGET',
+        folder,
+        LINUX=linux,
+        ARCH=arch,
+        TARGET=target,
+    )
     return read_config(folder / ".config")
 
 
