@@ -241,13 +241,16 @@ def test_a_fit_kernel_gets_a_fragment_without_options(tmp_path: Path) -> None:
 def test_wrong_usage_of_the_fragment_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     own = tmp_path / "config"
     own.write_bytes(CLOUD.read_bytes())
+    (tmp_path / ".config").write_text("mine")
     for result in (
+        run(CLOUD, "--fragment", tmp_path / ".config"),
         run(CLOUD, "--json", "--fragment", "-"),
         run(CLOUD, AMD64, "--fragment", tmp_path / "out"),
         run(own, "--fragment", own),
     ):
         assert isinstance(result.exception, click.UsageError)
     assert not (tmp_path / "out").exists()
+    assert (tmp_path / ".config").read_text() == "mine"
     assert own.read_bytes() == CLOUD.read_bytes()
 
 

@@ -24,8 +24,9 @@ def check_usage(out: str | None, files: Sequence[Path], as_json: bool) -> None:
     if out == "-" and as_json:
         raise click.UsageError("--json and --fragment - both want standard output: name a file for the fragment.")
     target = Path(out)
-    if target.exists() and files[0].exists() and target.samefile(files[0]):
-        raise click.UsageError(f"--fragment would overwrite the config itself: give another name than {out}.")
+    is_own = target.exists() and files[0].exists() and target.samefile(files[0])
+    if is_own or (target.name == ".config" and target.exists()):
+        raise click.UsageError(f"--fragment would overwrite a kernel config: give another name than {out}.")
 
 
 def write(out: str, config: KernelConfig, verdicts: Sequence[Verdict]) -> None:
