@@ -1,0 +1,22 @@
+"""The audit of the kernel that was chosen in the wizard, as it will be started."""
+
+from pathlib import Path
+
+from screens.audit.screen import AuditScreen, Look, Source
+from wizard import questions
+from wizard.kernel.judge import Judged
+from wizard.preview.kernel import chosen, remarks
+from wizard.questions import Answers
+
+
+def view(answers: Answers) -> AuditScreen:
+    """The screen for these answers; it goes over the form and changes none of them."""
+
+    def look() -> Look:
+        found = chosen(answers)
+        return Look(Judged(found.given, (found.verdict,)), found.start, tuple(remarks(found)))
+
+    is_own = questions.value("kernel.source", answers) == "files"
+    named = [answers.get(path) for path in ("kernel.image", "kernel.config")] if is_own else []
+    files = tuple(Path(name).expanduser() for name in named if name)
+    return AuditScreen(Source("the chosen kernel", look, files))
