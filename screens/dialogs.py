@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from screens.inputs import PRINTABLE, Choices, Entry
 from screens.words import plain
+from wizard.kernel.places import typed
 
 
 class Ask(ModalScreen[str]):
@@ -73,8 +74,11 @@ class AskFile(ModalScreen[Path]):
     @on(Input.Submitted)
     def _named(self, event: Input.Submitted) -> None:
         event.stop()
-        path = Path(event.value.strip()).expanduser()
-        problem = self._problem(path, event.value)
+        path = typed(event.value)
+        try:
+            problem = self._problem(path, event.value)
+        except OSError as error:
+            problem = f"{error.strerror or error}."
         if problem:
             self.query_one(".problem", Static).update(plain(f"✗ {problem}"))
         else:

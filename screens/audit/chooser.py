@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 from screens.background import in_background
 from screens.inputs import PRINTABLE, Choices, Entry
 from screens.words import plain
-from wizard.kernel.places import beginning_with, usual
+from wizard.kernel.places import beginning_with, typed, usual
 
 WORDS = """\
 Name a kernel config (.config, /boot/config-VERSION, /proc/config.gz), a kernel image (bzImage, vmlinuz, vmlinux, \
@@ -109,7 +109,7 @@ class Chooser(Vertical):
     def _named(self, event: Input.Submitted) -> None:
         event.stop()
         if event.value.strip():
-            self.post_message(KernelNamed(Path(event.value.strip()).expanduser()))
+            self.post_message(KernelNamed(typed(event.value)))
         elif self._offers:
             self._take(self._offers[0])
 
@@ -126,7 +126,7 @@ class Chooser(Vertical):
         if name.endswith("/"):
             line.focus()
         else:
-            self.post_message(KernelNamed(Path(name).expanduser()))
+            self.post_message(KernelNamed(typed(name)))
 
 
 def _hint(text: str, offers: list[str]) -> str:

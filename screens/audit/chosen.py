@@ -1,10 +1,9 @@
 """The audit of the kernel that was chosen in the wizard, as it will be started."""
 
-from pathlib import Path
-
 from screens.audit.screen import AuditScreen, Look, Source
 from wizard import questions
 from wizard.kernel.judge import Judged
+from wizard.kernel.places import typed
 from wizard.preview.kernel import chosen, remarks
 from wizard.questions import Answers
 
@@ -18,5 +17,5 @@ def view(answers: Answers) -> AuditScreen:
 
     is_own = questions.value("kernel.source", answers) == "files"
     named = [answers.get(path) for path in ("kernel.image", "kernel.config")] if is_own else []
-    files = tuple(Path(name).expanduser() for name in named if name)
+    files = tuple(typed(name) for name in named if name)
     return AuditScreen(Source("the chosen kernel", look, files))

@@ -1,15 +1,26 @@
 """What can be done about a kernel that will not do: a config fragment, or the same kernel packed again."""
 
 import os
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from screens.audit.findings import Filter
 from wizard.explain import Failure
-from wizard.kernel.audit import Start
+from wizard.kernel.audit import Start, Verdict
 from wizard.kernel.judge import Judged
 from wizard.kernel.profiles import profile
 from wizard.kernel.repack import check, loads
 from wizard.kernel.subject import known_of
+
+FRAGMENTS = "wizard.kernel.fragment"
+"""Fragments are being made; until then nothing that needs them is offered.  Then this becomes an import."""
+
+
+def has_fragments() -> bool:
+    """Whether fragments can be made."""
+    return find_spec(FRAGMENTS) is not None
 
 
 def fragment_of(judged: Judged, shown: Filter) -> str:
@@ -18,12 +29,19 @@ def fragment_of(judged: Judged, shown: Filter) -> str:
     It mends what keeps the kernel from booting or being reached; of a kernel that is fit, what is better otherwise.
     Raises Failure "several-architectures" where it is not known for which one.
     """
-    from wizard.kernel.fragment import fragment
-
-    verdicts = [one for one in judged.verdicts if shown.profile in (None, one.profile)]
+    verdicts = [_of_options(one) for one in judged.verdicts if shown.profile in (None, one.profile)]
     if len({profile(one.profile).arch for one in verdicts}) > 1:
         raise Failure("several-architectures", known=", ".join(one.profile for one in verdicts))
-    return fragment(known_of(judged.subject), verdicts, recommended=judged.is_fit)
+    if not any(one.findings for one in verdicts):
+        return ""
+    make = import_module(FRAGMENTS).fragment
+    return str(make(known_of(judged.subject), verdicts, recommended=judged.is_fit))
+
+
+def _of_options(verdict: Verdict) -> Verdict:
+    """The verdict with what an option can mend: not that files contradict each other."""
+    known = {rule.name for rule in profile(verdict.profile).rules}
+    return replace(verdict, findings=tuple(one for one in verdict.findings if one.option in known))
 
 
 def can_repack(judged: Judged, start: Start) -> bool:

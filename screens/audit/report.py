@@ -52,16 +52,21 @@ class Report(Vertical):
         """What the kernel was judged for."""
         return tuple(one.profile for one in self._judged.verdicts) if self._judged else ()
 
-    def take(self, judged: Judged, remarks: tuple[str, ...], title: str = "") -> None:
+    def take(self, judged: Judged, remarks: tuple[str, ...]) -> None:
         """Shows an audit; the cursor stays on the finding where it is, if that still stands."""
         self._judged = judged
         self._rows = [Row(finding, tuple(names)) for finding, names in by_finding(judged.verdicts).items()]
         if self.filter.profile not in (None, *self.profiles):
             self.filter = Filter(self.filter.severity, None, self.filter.text)
-        lines = [f"{title or judged.subject.path}: {described(judged.subject)}"]
+        lines = [f"{judged.subject.path}: {described(judged.subject)}"]
         lines += [verdict_line(verdict) for verdict in judged.verdicts]
         self.query_one(".verdicts Static", Static).update(plain("\n".join([*lines, *remarks])))
         self._list()
+
+    def explain(self, card: str) -> None:
+        """Shows why there is nothing to audit."""
+        self.query_one(".verdicts Static", Static).update(plain(card))
+        self.note("")
 
     def note(self, words: str) -> None:
         """A line on how fresh all this is."""

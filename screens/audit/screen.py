@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from screens.audit.chooser import Chooser, KernelNamed
-from screens.audit.cure import beside, can_repack, fragment_of, repacked_name
+from screens.audit.cure import beside, can_repack, fragment_of, has_fragments, repacked_name
 from screens.audit.report import Report
 from screens.background import in_background
 from screens.dialogs import AskFile, Reading
@@ -145,7 +145,7 @@ class AuditScreen(Screen[None]):
         self._source, self._stamps, self.found = source, stamps, found
         self._can_repack = self._choose is not None and can_repack(found.judged, found.start)
         self.query_one(Chooser).explain("")
-        self.query_one(Report).take(found.judged, found.remarks, "" if source.files else str(found.judged.subject.path))
+        self.query_one(Report).take(found.judged, found.remarks)
         self.query_one(Report).note(said)
         if not is_again:
             self._show(is_choosing=False)
@@ -156,14 +156,15 @@ class AuditScreen(Screen[None]):
         from wizard.cli.output import card
 
         said = explain(failure)
+        text = f"✗ {card(said, max(self.size.width - 8, 40))}"
+        if self._choose and not is_again:
+            self.query_one(Chooser).explain(text)
+            return
+        self._source, self._stamps = source, stamps
         if is_again:
-            self._stamps = stamps
             self.query_one(Report).note(f"! changed, but not to be read at {_now()}: {said.what}")
-        elif self._choose:
-            self.query_one(Chooser).explain(f"✗ {card(said, max(self.size.width - 8, 40))}")
         else:
-            self._source, self._stamps = source, stamps
-            self.query_one(Report).note(f"✗ {said.what} {said.why}")
+            self.query_one(Report).explain(text)
 
     def _watch(self) -> None:
         """Looks whether the kernel changed, one look at a time."""
@@ -187,6 +188,7 @@ class AuditScreen(Screen[None]):
     def _named(self, event: KernelNamed) -> None:
         event.stop()
         assert self._choose
+        self.query_one(Chooser).explain(f"Reading {event.path}…")
         self._read(self._choose(event.path))
 
     # Keys and commands
@@ -201,7 +203,7 @@ class AuditScreen(Screen[None]):
             case "severity" | "profile" | "find":
                 return has_report and not report.is_searching
             case "copy" | "save":
-                return has_report and bool(self.found and any(one.findings for one in self.found.judged.verdicts))
+                return has_report and has_fragments() and self._has_findings()
             case "repack":
                 return has_report and self._can_repack and not self._is_repacking
             case "other":
@@ -209,6 +211,9 @@ class AuditScreen(Screen[None]):
             case "close":
                 return self._choose is None or report.is_searching or (not report.display and self.found is not None)
         return True
+
+    def _has_findings(self) -> bool:
+        return self.found is not None and any(verdict.findings for verdict in self.found.judged.verdicts)
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers."""

@@ -25,13 +25,28 @@ def usual() -> Iterator[tuple[Path, str]]:
     known = {path for path, _ in found}
     others = sorted(path for pattern in ("config-*", "vmlinuz-*") for path in Path("/boot").glob(pattern))
     found += [(path, "installed here") for path in others if path not in known]
-    return ((path, words) for path, words in found[:MOST] if path.is_file())
+    return ((path, words) for path, words in found[:MOST] if _is_file(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that this user may not look into
+        return False
+
+
+def typed(text: str) -> Path:
+    """The path that somebody typed, "~" and all."""
+    try:
+        return Path(text.strip()).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(text.strip())
 
 
 def beginning_with(text: str) -> list[str]:
     """The names that complete a path, folders with a slash behind them; at most MOST of them."""
-    typed = Path(text).expanduser()
-    folder, start = (typed, "") if text.endswith("/") else (typed.parent, typed.name)
+    path = typed(text)
+    folder, start = (path, "") if text.endswith("/") else (path.parent, path.name)
     try:
         names = sorted(entry.name + "/" * entry.is_dir() for entry in os.scandir(folder))
     except (OSError, ValueError):  # ValueError: a zero byte in the name
