@@ -4,10 +4,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# What only the tests need: machines to boot images in, and a real terminal.
-TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux
+# What only the tests need: machines to boot images in, a real terminal, and what the kernel's Kconfig is built with.
+TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux gcc libc6-dev flex bison xz-utils
 
-.PHONY: run demo test lint format tools test-tools bench picture clean
+# What only `make truth` needs: it builds kernels, and userlands to start with them.
+TRUTH_PACKAGES := linux-source-6.1 build-essential bc flex bison libelf-dev libssl-dev kmod cpio ccache lz4 zstd xz-utils \
+  busybox-static openssh-client btrfs-progs xfsprogs grub-common qemu-system-x86
+
+.PHONY: run demo test lint format tools test-tools truth truth-tools bench picture clean
 
 run: $(VENV)/run
 	@$(BIN)/ami-wizard --practice
@@ -29,6 +33,10 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What happens without a kernel option: hours for all of them, goes on where it was stopped; minutes for OPTION=NAME.
+truth: $(VENV)/dev tools truth-tools
+	nice $(BIN)/python -m tests.truth $(OPTION)
+
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench
 
@@ -41,13 +49,15 @@ tools: $(VENV)/run
 	elif ! $(BIN)/ami-wizard doctor > /dev/null 2>&1; then \
 	  apt-get update -qq; $(BIN)/ami-wizard doctor --install --yes > /dev/null; fi
 
-test-tools:
-	@missing=$$(for name in $(TEST_PACKAGES); do \
+test-tools: PACKAGES := $(TEST_PACKAGES)
+truth-tools: PACKAGES := $(TRUTH_PACKAGES)
+test-tools truth-tools:
+	@missing=$$(for name in $(PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q '^install ok' || echo $$name; done); \
 	if [ -n "$$missing" ]; then \
 	  install="apt-get install --no-install-recommends -y $$(echo $$missing)"; \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update && DEBIAN_FRONTEND=noninteractive $$install; \
-	  else echo "The tests need: sudo $$install" >&2; exit 1; fi; fi
+	  else echo "Missing: sudo $$install" >&2; exit 1; fi; fi
 
 $(VENV)/run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ami-wizard needs Python 3.11 or newer." >&2; exit 1; }

@@ -115,6 +115,13 @@ class Wizard(SafeApp):
         elif self.flow.current == "target" and not self.practice:
             self._lookups.about(self.answers)
 
+    def last_duty(self) -> None:
+        """What was begun for answers that nobody will give goes too; a build goes on."""
+        if self.build is None or self.stops_build:
+            from wizard.run import ahead
+
+            ahead.end()
+
     def _note_lookups(self, words: str) -> None:
         for line in self.query(".asked").results(Static):
             line.update(plain(words))
@@ -227,9 +234,14 @@ class Wizard(SafeApp):
     def _confirm(self) -> None:
         from screens.confirm import confirmation
         from screens.review import blockers
+        from wizard.preview import missing_tools
 
         if blockers(self.answers):
             self.notify("Something stands in the way: see the top of this screen.", severity="warning", markup=False)
+            return
+        if missing := missing_tools(self.answers):
+            names = ", ".join(tool.name for tool in missing)
+            self.notify(f"This machine lacks {names}: install what is missing first.", severity="warning", markup=False)
             return
         self.push_screen(confirmation(self.answers, practice=self.practice), self._confirmed)
 
@@ -360,10 +372,7 @@ def run(
 
     app = Wizard(practice=practice, answers=answers, build=build, offer_unfinished=offer_unfinished, looks_ahead=True)
     code = app.run()
-    if app.build is None or app.stops_build:
-        from wizard.run import ahead
-
-        ahead.end()
+    app.last_duty()
     if app.stops_build and app.build:
         from wizard.run import client
 

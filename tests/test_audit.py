@@ -293,10 +293,10 @@ def test_the_root_file_system_that_was_chosen_counts_and_no_other() -> None:
 
 
 def test_a_part_of_something_that_is_off_is_not_missed_for_itself() -> None:
-    config = changed(recorded("debian-bookworm-amd64"), HVC_XEN="n", HVC_IRQ="n", HVC_DRIVER="n")
+    config = changed(recorded("debian-bookworm-amd64"), HVC_XEN="n", HVC_IRQ="n", HVC_XEN_FRONTEND="n")
     options = {finding.option for finding in audit(config, "pv-x86_64").findings}
     assert "HVC_XEN" in options
-    assert not options & {"HVC_IRQ", "HVC_DRIVER"}
+    assert not options & {"HVC_IRQ", "HVC_XEN_FRONTEND"}
 
 
 def test_an_answer_that_is_not_known_says_what_is_missing_to_know_it() -> None:
@@ -309,3 +309,9 @@ def test_every_module_that_is_needed_early_has_a_name() -> None:
     for name in presets.names("kernel"):
         for rule in profile(name).own:
             assert not rule.early or rule.wanted != "y-or-m" or rule.module, f"{name} {rule.name}"
+
+
+def test_only_what_is_merely_recommended_waits_for_something_else() -> None:
+    """A fragment that mends a config must not bring up what stops it next."""
+    for name in presets.names("kernel"):
+        assert all(not rule.only_if or rule.severity == "recommended" for rule in profile(name).own)

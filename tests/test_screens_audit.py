@@ -17,8 +17,7 @@ from waits import settle, wait_for
 from screens.app import Wizard
 from screens.audit.alone import Audit
 from screens.audit.chooser import Chooser
-from screens.audit.cure import has_fragments
-from screens.audit.findings import Filter, Row, detail, verdict_line
+from screens.audit.findings import Filter, verdict_line
 from screens.audit.report import Findings, Report
 from screens.audit.screen import AuditScreen
 from screens.dialogs import AskFile, Reading
@@ -26,7 +25,11 @@ from screens.inputs import Choices, Entry
 from wizard import presets
 from wizard.kernel.audit import UNKNOWN_START, Start
 from wizard.kernel.image import read_image
-from wizard.kernel.judge import by_finding, judge
+from wizard.kernel.judge import judge
+from wizard.kernel.menu import menu_path
+from wizard.kernel.places import stamp
+from wizard.kernel.profiles import profile
+from wizard.kernel.truth import seen_without
 
 CONFIGS = presets.ROOT / "kernel" / "configs"
 CLOUD = CONFIGS / "debian-bookworm-cloud-amd64.config"
@@ -219,23 +222,35 @@ async def test_the_list_and_the_finding_stand_side_by_side_where_both_have_room(
             assert (right.x >= left.right) is is_beside
 
 
-def test_what_the_console_said_is_shown_where_it_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = {
-        "profile": "pv-x86_64",
-        "option": "KERNEL_LZ4",
-        "outcome": "it hung",
-        "said": ["[red] oops"],
-        "version": "6.1",
-    }
-    monkeypatch.setattr(presets, "names", lambda folder: ["linux-6.1"] if folder == "truth" else NAMES(folder))
-    monkeypatch.setattr(presets, "load", lambda at: {"result": [seen]} if at == "truth/linux-6.1" else LOAD(at))
-    found = by_finding(judge(CLOUD).verdicts)
-    (row,) = [Row(one, tuple(names)) for one, names in found.items() if one.option == "KERNEL_LZ4"]
-    assert "Seen without it (Linux 6.1): it hung." in detail(row, "x86_64")
-    assert "  [red] oops" in detail(row, "x86_64")
+async def test_what_the_console_said_is_shown_where_it_was_seen(tmp_path: Path) -> None:
+    text = CLOUD.read_text("utf-8").replace("CONFIG_XEN_PV=y", "# CONFIG_XEN_PV is not set")
+    async with alone().run_test(size=(160, 50)) as pilot:
+        await name(pilot, config(tmp_path, text))
+        await pilot.press("slash", *"xen_pv", "enter")
+        said = text_of(pilot, ".detail Static")
+        assert "XEN_PV: wanted y" in said
+        assert "Seen without it (Linux 6.1.192): the guest crashed." in said
+        assert "(XEN) Domain 1 (vcpu#0) crashed on cpu#0:" in said
 
 
-NAMES, LOAD = presets.names, presets.load
+def test_what_was_seen_of_one_kind_of_instance_is_not_said_of_another() -> None:
+    assert seen_without("pv-x86_64", "XEN_PV") is not None
+    assert seen_without("hvm-x86_64", "XEN_PV") is None
+    assert seen_without("pv-x86_64", "NO_SUCH_OPTION") is None
+
+
+@pytest.mark.parametrize("kind", presets.names("kernel"))
+def test_every_option_that_a_kernel_of_today_needs_has_its_place_in_menuconfig(kind: str) -> None:
+    """Those that Linux 6.1 does not have any more have none."""
+    for rule in profile(kind).own:
+        is_of_today = rule.until is None or rule.until >= (6, 1)
+        assert menu_path(rule.name, profile(kind).arch) or not is_of_today, rule.name
+
+
+def test_where_an_option_stands_depends_on_the_architecture() -> None:
+    assert menu_path("EFI", "arm64") == "Boot options > UEFI runtime support"
+    assert menu_path("EFI", "x86_64") == "Processor type and features > EFI runtime service support"
+    assert menu_path("NVME_CORE") == "not to be chosen: it comes with BLK_DEV_NVME"
 
 
 # The files change
@@ -269,10 +284,22 @@ async def test_a_config_that_vanishes_leaves_what_was_said_and_is_read_when_it_i
         await wait_for(pilot, lambda: "read again at" in text_of(pilot, ".note"))
 
 
+@pytest.mark.parametrize("place", ["a config", "a build tree", "an installed kernel"])
+def test_a_kernel_that_is_written_anew_shows_by_its_stamp(tmp_path: Path, place: str) -> None:
+    file = {"a config": "x", "a build tree": ".config", "an installed kernel": "boot/config-6.1.0"}[place]
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    path = tmp_path / "x" if place == "a config" else tmp_path
+    assert stamp(tmp_path / "x") is None
+    (tmp_path / file).write_text("one")
+    before = stamp(path)
+    assert before == stamp(path) is not None
+    (tmp_path / file).write_text("another")
+    assert stamp(path) != before
+
+
 # What mends it
 
 
-@pytest.mark.skipif(not has_fragments(), reason="fragments are being made")
 async def test_the_fragment_is_copied_and_saved_under_a_name_and_never_over_the_config(tmp_path: Path) -> None:
     path = config(tmp_path)
     async with alone().run_test(size=(80, 24)) as pilot:
@@ -384,7 +411,7 @@ async def test_it_is_laid_out_at_every_size(size: tuple[int, int]) -> None:
         assert "does NOT" in shown and "✗ boot" in shown and "KERNEL_LZ4: wanted n, found y" in shown
         assert pilot.app.screen.query_one(Findings).region.height >= 5
         await pilot.resize_terminal(40, 10)
-        assert "is too small" in screen_text(pilot.app)
+        assert "Too small" in screen_text(pilot.app)
         await pilot.resize_terminal(*size)
         assert "KERNEL_LZ4: wanted n, found y" in screen_text(pilot.app)
 

@@ -15,7 +15,7 @@ from screens.building import Building, Engine
 from screens.card import Card, command_in
 from screens.dialogs import Ask
 from screens.farewell import farewell
-from screens.inputs import Choices
+from screens.inputs import Choices, Rows
 from screens.logview import LogView
 from screens.track import Track, progress_line, take_all
 from wizard import questions
@@ -129,8 +129,8 @@ async def test_the_output_stands_on_the_screen_as_it_is(build: Build) -> None:
         await wait_for(pilot, lambda: bool(app.query_one(Log).lines))
         assert app.query_one(Log).lines[0] == "I: [1/3] [/dev/nvme0n1p1] [red]alert"
         assert "$ mmdebstrap bookworm" in text_of(pilot, ".why")
-        assert "▶ running" in str(app.query_one(".steps", Choices).get_option("bootstrap").prompt)
-        assert "○ waiting" in str(app.query_one(".steps", Choices).get_option("snapshot").prompt)
+        assert "▶ running" in str(app.query_one(".steps", Rows).get_option("bootstrap").prompt)
+        assert "○ waiting" in str(app.query_one(".steps", Rows).get_option("snapshot").prompt)
         stay.set()
 
 

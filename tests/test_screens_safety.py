@@ -117,7 +117,7 @@ async def test_resizing_never_raises_and_a_window_too_small_says_so_and_loses_no
             await pilot.resize_terminal(*size)
             await pilot.pause(0.05)
             if size == (30, 8):
-                assert "too small" in screen_text(app)
+                assert "Too small" in screen_text(app)
         assert "narrowed to “eu-w”" in screen_text(app)
         await pilot.press("enter")
         await pilot.pause()
@@ -200,7 +200,7 @@ class Terminal:
         os.close(slave)
         self.output = ""
 
-    def read_until(self, words: str, seconds: float = 15) -> None:
+    def read_until(self, words: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while words not in self.output and time.monotonic() < end:
             if not select.select([self.master], [], [], 0.1)[0]:
@@ -214,7 +214,7 @@ class Terminal:
     def ends(self) -> int:
         reader = threading.Thread(target=self._drain, daemon=True)
         reader.start()
-        code = self.process.wait(15)
+        code = self.process.wait(60)
         reader.join(2)
         return code
 
@@ -259,6 +259,21 @@ def test_a_signal_restores_the_terminal_and_says_how_to_go_on(tmp_path: Path, nu
     behind = terminal.output.rpartition("\x1b[?1049l")[2]
     assert "ami-wizard new" in behind
     assert "\x1b[?1000l" in terminal.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keys", [b"", b"\r"], ids=["on Welcome", "on Target"])
+@pytest.mark.parametrize("told", [True, False], ids=["told by a signal", "told nothing, as below make"])
+def test_a_terminal_that_is_closed_ends_the_wizard(tmp_path: Path, keys: bytes, told: bool) -> None:
+    terminal = Terminal(RUN, tmp_path)
+    terminal.read_until("Begin a new build")
+    os.write(terminal.master, keys)
+    if keys:
+        terminal.read_until("Architecture")
+    os.close(terminal.master)
+    if told:
+        terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.process.wait(20) == 130
 
 
 @pytest.mark.slow

@@ -5,10 +5,17 @@ from pathlib import Path
 
 from platformdirs import user_cache_path, user_state_path
 
+from wizard.explain import Failure
+
 
 def _home() -> Path | None:
     home = os.environ.get("AMI_WIZARD_HOME")
-    return Path(home).absolute() if home else None
+    if not home:
+        return None
+    place = Path(home).absolute()
+    if place.exists() and not place.is_dir():
+        raise Failure("unusable-home", where=place, evidence=["It is a file."])
+    return place
 
 
 def builds() -> Path:
@@ -44,3 +51,8 @@ def downloads() -> Path:
 def answers() -> Path:
     """What AWS and the network were last asked: the AKIs of a region, how far away the regions are."""
     return (_home() or user_cache_path("ami-wizard")) / "answers"
+
+
+def lab() -> Path:
+    """The parts of the local Xen machine; shared by all builds."""
+    return (_home() or user_cache_path("ami-wizard")) / "lab"

@@ -1,5 +1,7 @@
 """The audit of the kernel that was chosen in the wizard, as it will be started."""
 
+from dataclasses import replace
+
 from screens.audit.screen import AuditScreen, Look, Source
 from wizard import questions
 from wizard.kernel.judge import Judged
@@ -13,7 +15,8 @@ def view(answers: Answers) -> AuditScreen:
 
     def look() -> Look:
         found = chosen(answers)
-        return Look(Judged(found.given, (found.verdict,)), found.start, tuple(remarks(found)))
+        # The initramfs is made with what it needs: the remarks say so.
+        return Look(Judged(found.given, (replace(found.verdict, provided=()),)), found.start, tuple(remarks(found)))
 
     is_own = questions.value("kernel.source", answers) == "files"
     named = [answers.get(path) for path in ("kernel.image", "kernel.config")] if is_own else []

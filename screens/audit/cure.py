@@ -1,47 +1,30 @@
 """What can be done about a kernel that will not do: a config fragment, or the same kernel packed again."""
 
 import os
-from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
-from screens.audit.findings import Filter
 from wizard.explain import Failure
-from wizard.kernel.audit import Start, Verdict
+from wizard.kernel.audit import Start
 from wizard.kernel.judge import Judged
 from wizard.kernel.profiles import profile
 from wizard.kernel.repack import check, loads
 from wizard.kernel.subject import known_of
 
-FRAGMENTS = "wizard.kernel.fragment"
-"""Fragments are being made; until then nothing that needs them is offered.  Then this becomes an import."""
 
-
-def has_fragments() -> bool:
-    """Whether fragments can be made."""
-    return find_spec(FRAGMENTS) is not None
-
-
-def fragment_of(judged: Judged, shown: Filter) -> str:
+def fragment_of(judged: Judged, start: Start, profile_shown: str | None) -> str:
     """The fragment that mends a kernel, for the profile that is shown; "" where there is nothing to mend.
 
     It mends what keeps the kernel from booting or being reached; of a kernel that is fit, what is better otherwise.
     Raises Failure "several-architectures" where it is not known for which one.
     """
-    verdicts = [_of_options(one) for one in judged.verdicts if shown.profile in (None, one.profile)]
+    from wizard.kernel.fragment import as_text, mend
+
+    verdicts = [one for one in judged.verdicts if profile_shown in (None, one.profile)]
     if len({profile(one.profile).arch for one in verdicts}) > 1:
         raise Failure("several-architectures", known=", ".join(one.profile for one in verdicts))
-    if not any(one.findings for one in verdicts):
-        return ""
-    make = import_module(FRAGMENTS).fragment
-    return str(make(known_of(judged.subject), verdicts, recommended=judged.is_fit))
-
-
-def _of_options(verdict: Verdict) -> Verdict:
-    """The verdict with what an option can mend: not that files contradict each other."""
-    known = {rule.name for rule in profile(verdict.profile).rules}
-    return replace(verdict, findings=tuple(one for one in verdict.findings if one.option in known))
+    config, is_fit = known_of(judged.subject), all(one.boots and one.reachable for one in verdicts)
+    mended = mend(config, verdicts, start, recommended=is_fit)
+    return as_text(mended, config) if mended.settings or mended.beyond else ""
 
 
 def can_repack(judged: Judged, start: Start) -> bool:

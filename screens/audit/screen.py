@@ -14,12 +14,13 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from screens.audit.chooser import Chooser, KernelNamed
-from screens.audit.cure import beside, can_repack, fragment_of, has_fragments, repacked_name
+from screens.audit.cure import beside, can_repack, fragment_of, repacked_name
 from screens.audit.report import Report
 from screens.background import in_background
 from screens.dialogs import AskFile, Reading
 from screens.safety import TooSmall
 from wizard.explain import Failure, explain
+from wizard.files import write_atomically
 from wizard.kernel.audit import Start
 from wizard.kernel.judge import Judged
 from wizard.kernel.places import Stamp, stamp
@@ -203,7 +204,7 @@ class AuditScreen(Screen[None]):
             case "severity" | "profile" | "find":
                 return has_report and not report.is_searching
             case "copy" | "save":
-                return has_report and has_fragments() and self._has_findings()
+                return has_report and self._has_findings()
             case "repack":
                 return has_report and self._can_repack and not self._is_repacking
             case "other":
@@ -275,7 +276,7 @@ class AuditScreen(Screen[None]):
         """The fragment; None where there is none, which is said."""
         assert self.found
         try:
-            text = fragment_of(self.found.judged, self.query_one(Report).filter)
+            text = fragment_of(self.found.judged, self.found.start, self.query_one(Report).filter.profile)
         except Failure as failure:
             self._say(failure)
             return None
@@ -308,9 +309,9 @@ class AuditScreen(Screen[None]):
         if path is None:
             return
         try:
-            path.write_text(text, encoding="utf-8")
+            write_atomically(path, text)
         except OSError as error:
-            self._say(Failure("cannot-write-file", path=path, reason=error.strerror or error))
+            self._say(Failure("unwritable-file", path=path, reason=error.strerror or error))
             return
         self.notify(f"Saved: {path}", markup=False)
 

@@ -3,6 +3,7 @@
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import click
 
 from wizard import presets
-from wizard.cli.output import print_json
-from wizard.explain import Failure
+from wizard.cli import fragments
+from wizard.cli.output import card, print_json
+from wizard.explain import Failure, explain
 from wizard.kernel.audit import SEVERITIES, Finding, Start, profiles_for
 from wizard.kernel.judge import Judged, by_finding, described, judge, sentence
-from wizard.kernel.subject import Subject
+from wizard.kernel.subject import Subject, known_of
 
 HEADINGS = {
     "boot": "Keeps it from booting:",
@@ -33,6 +35,7 @@ NO_INITRAMFS = "none"
 @click.option("--boot-mode", type=click.Choice(["legacy-bios", "uefi", "uefi-preferred"]), help="How HVM starts it.")
 @click.option("--initramfs", metavar="FILE", help=f"Looks which modules it holds; {NO_INITRAMFS!r} for none at all.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
+@click.option("--fragment", metavar="OUT", help="Write the options that mend it, for merge_config.sh; - prints them.")
 @click.option(
     "--fix", "fixed", metavar="OUT", type=click.Path(path_type=Path), help="Write the kernel as PV-GRUB can load it."
 )
@@ -45,6 +48,7 @@ def audit(
     initramfs: str | None,
     as_json: bool,
     fixed: Path | None,
+    fragment: str | None,
 ) -> int:
     """Says whether kernels will boot on EC2, from their configs or images.
 
@@ -53,6 +57,7 @@ def audit(
     audit opens as a screen.
     Without --for it is judged for every kind of instance of its own architecture.
     With --fix its image is unpacked and written to OUT as a gzipped ELF, which every PV-GRUB can load.
+    With --fragment the options that it lacks are written to OUT, as the kernel's merge_config.sh takes them.
     """
     if wanted is not None and wanted not in profiles_for(None):
         raise Failure("unknown-profile", profile=wanted, known=", ".join(profiles_for(None)))
@@ -61,16 +66,38 @@ def audit(
         return _on_screen(wanted, start, as_json)
     if fixed and len(files) != 1:
         raise click.UsageError("--fix writes one kernel: name one FILE.")
-    judged = [judge(path, wanted, start) for path in files]
+    fragments.check_usage(fragment, files, as_json)
+    judged, unread = _judge_all(files, wanted, start)
+    if not judged:
+        raise unread[0]
     if as_json:
-        print_json({"subjects": [as_dict(one) for one in judged]})
+        errors = {"errors": [explain(failure).as_dict() for failure in unread]} if unread else {}
+        print_json({"subjects": [as_dict(one) for one in judged], **errors})
     else:
         width = min(max(shutil.get_terminal_size().columns, 40), 100)
-        click.echo("\n\n".join(as_text(one, width) for one in judged))
+        click.echo("\n\n".join(as_text(one, width) for one in judged), err=fragment == "-")
+    for failure in unread:
+        click.echo(f"\n{card(explain(failure))}", err=True)
+    if unread:
+        return 2
+    if fragment:
+        fragments.write(fragment, known_of(judged[0].subject), judged[0].verdicts, start)
     if fixed:
         _fix(judged[0].subject, fixed)
     # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
     return int(not all(one.is_fit for one in judged))
+
+
+def _judge_all(files: Iterable[Path], wanted: str | None, start: Start) -> tuple[list[Judged], list[Failure]]:
+    """The verdicts, and why there is none on the others: one bad file takes nothing from the good ones."""
+    judged: list[Judged] = []
+    unread: list[Failure] = []
+    for path in files:
+        try:
+            judged.append(judge(path, wanted, start))
+        except Failure as failure:
+            unread.append(failure)
+    return judged, unread
 
 
 def _on_screen(wanted: str | None, start: Start, as_json: bool) -> int:

@@ -76,7 +76,7 @@ def audit(config: KernelConfig, against: Profile | str, start: Start = UNKNOWN_S
     A config that is not complete can fail, but never pass.  Raises Failure "unknown-profile".
     """
     chosen = profile(against) if isinstance(against, str) else against
-    rules = _rules(chosen, start)
+    rules = rules_for(chosen, start)
     renamed = {rule.renamed_from for rule in rules}
     applying = [rule for rule in rules if _applies(rule, config, rule.name in renamed)]
     findings = [finding for rule in applying if (finding := _check(rule, config, start))]
@@ -104,7 +104,7 @@ def needs_initramfs(config: KernelConfig, kind: str, start: Start) -> bool:
     return bool(_early_modules([rule for rule in own if _applies(rule, config, False)], config))
 
 
-def _rules(chosen: Profile, start: Start) -> list[Rule]:
+def rules_for(chosen: Profile, start: Start) -> list[Rule]:
     """The profile's rules and those of what is known of the start; of two on one option, the special one."""
     special = {rule.name: rule for name in start.profiles for rule in profile(name).own}
     general = (profile("rootfs-any").own if start.root else ()) + (profile("table-any").own if start.table else ())
@@ -148,17 +148,18 @@ def _applies(rule: Rule, config: KernelConfig, was_renamed: bool) -> bool:
     if config.version is None:
         # A rule for old kernels only counts where the config speaks of it.
         return rule.until is None or (not was_renamed and config.value(rule.name) is not None)
-    if _is_past(rule, config.version):
+    if is_past(rule, config.version):
         return rule.ends
     return rule.since is None or config.version >= rule.since
 
 
-def _is_past(rule: Rule, version: Version | None) -> bool:
+def is_past(rule: Rule, version: Version | None) -> bool:
+    """Whether the kernel is newer than the last one that has the option."""
     return version is not None and rule.until is not None and version[: len(rule.until)] > rule.until
 
 
 def _check(rule: Rule, config: KernelConfig, start: Start) -> Finding | None:
-    if _is_past(rule, config.version):
+    if is_past(rule, config.version):
         found: str | None = f"gone since Linux {'.'.join(map(str, rule.until or ()))}"
     else:
         found = config.value(rule.name)

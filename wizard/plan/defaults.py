@@ -50,26 +50,30 @@ def region_problem(name: str) -> Problem | None:
 
 def target_problems(where: Target) -> Iterator[Problem]:
     """What does not go together in a target."""
-    if unknown := region_problem(where.region):
-        yield unknown
-        return
-    found = list(target.problems(where))
-    yield from found
+    unknown = region_problem(where.region)
+    found = [problem for problem in target.problems(where) if not (unknown and problem.place in OF_REGION)]
+    yield from filter(None, [unknown, *found])
     if where.storage == "s3" and not any(problem.place == "target.storage" for problem in found):
         yield Problem("target.storage", "is 's3'; this version makes EBS snapshots only.", "ebs")
 
 
-def combination_problems(recipe: Recipe) -> Iterator[Problem]:
+OF_REGION = ("target.region", "target.aki")
+"""What cannot be judged in a region that nobody knows."""
+
+
+def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Iterator[Problem]:
     """Everything in a well-formed recipe that does not go together.
 
-    What a wrong target makes wrong in its turn is left out: it would hide the cause.
+    What a wrong target makes wrong in its turn is left out: it would hide the cause.  `judges_target`: False where the
+    target is a stand-in, of which only the region is the user's.
     """
-    wrong = list(target_problems(recipe.target))
-    yield from wrong
-    yield from _size_problems(recipe)
-    yield from _distro_problems(recipe)
-    if not wrong:
-        yield from _layout_problems(recipe)
+    wrong = list(target_problems(recipe.target)) if judges_target else [region_problem(recipe.target.region)]
+    yield from filter(None, wrong)
+    unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe)]
+    yield from unknown
+    if judges_target and not wrong:
+        if not any(problem.place == "disk.layout" for problem in unknown):
+            yield from _layout_problems(recipe)
         yield from _kernel_problems(recipe)
     if recipe.system.timezone not in zoneinfo.available_timezones():
         known = sorted(zoneinfo.available_timezones())
@@ -110,12 +114,14 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
-def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
-    names = presets.names("layouts")
-    name = layout_name(recipe)
-    if name not in names:
+def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
+    names, name = presets.names("layouts"), recipe.disk.layout
+    if name and name not in names:
         yield Problem("disk.layout", f"is {name!r}; there are {', '.join(names)}.", nearest(name, names))
-        return
+
+
+def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
+    name = layout_name(recipe)
     if reason := layout_unfit(recipe.target, load(name)):
         fitting = fitting_layouts(recipe.target)
         if fitting:

@@ -266,9 +266,18 @@ def _touched(build: Build) -> float:
 def _state(build: Build) -> State:
     step: str | None = None
     last: Event | None = None
+    open_steps: dict[str, None] = {}
     for event in build.events():
-        step = event.get("step", step)
         last = event
+        match event["event"]:
+            case "started":
+                open_steps = {}
+            case "step_started":
+                open_steps[event["step"]] = None
+            case "step_finished" | "step_reused":
+                open_steps.pop(event["step"], None)
+        # Of several that go on at once, the one that was begun last; when all have ended, the last that did.
+        step = next(reversed(open_steps), event.get("step", step))
     if build.is_running():
         return State("running", step, last)
     if last is None:
