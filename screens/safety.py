@@ -10,10 +10,14 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.text import Text
 from textual.app import App
 from textual.theme import Theme
+from textual.widgets import Static
 
 from wizard.explain import Failure, explain
+
+SMALLEST, MIDDLE, WIDE = (60, 20), 100, 130
 
 GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -46,6 +50,52 @@ THEME = Theme(
         "footer-background": "#222a35",
     },
 )
+
+
+class SafeApp(App[int]):
+    """What every app here has: the theme, the layouts by size, and ends that leave the terminal as it was."""
+
+    TITLE = "ami-wizard"
+    CSS_PATH = Path(__file__).with_name("wizard.tcss")
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  Textual declares it
+        (0, "-small"),
+        (SMALLEST[0], "-narrow"),
+        (MIDDLE, "-middle"),
+        (WIDE, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (SMALLEST[1], "-tall")]  # noqa: RUF012  as above
+
+    def __init__(self) -> None:
+        is_plain = honour_no_color()
+        # Textual picks its filter now, by this: the one for ANSI removes colours, the other only makes them grey.
+        super().__init__(ansi_color=is_plain)
+        self.register_theme(THEME)
+        self.theme = "ansi-dark" if is_plain else THEME.name
+
+    async def on_mount(self) -> None:
+        if not self.is_headless:
+            leave_on_signals(self)
+            leave_when_hung_up(self.last_duty)
+
+    def last_duty(self) -> None:
+        """What has to be done yet when the terminal is gone."""
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual would print every local variable, secrets included: an explanation is printed instead."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+            self._exit_renderables.append(Text(crash_text(error)))
+        self._close_messages_no_wait()
+
+
+class TooSmall(Static):
+    """Covers a screen that is smaller than it was laid out for, and says so."""
+
+    def __init__(self) -> None:
+        words = f"Too small: {SMALLEST[0]}x{SMALLEST[1]} is needed. Nothing is lost."
+        super().__init__(words, classes="too-small", markup=False)
 
 
 def honour_no_color() -> bool:

@@ -117,7 +117,7 @@ async def test_resizing_never_raises_and_a_window_too_small_says_so_and_loses_no
             await pilot.resize_terminal(*size)
             await pilot.pause(0.05)
             if size == (30, 8):
-                assert "too small" in screen_text(app)
+                assert "Too small" in screen_text(app)
         assert "narrowed to “eu-w”" in screen_text(app)
         await pilot.press("enter")
         await pilot.pause()

@@ -14,8 +14,8 @@ from wizard import presets
 from wizard.cli import fragments
 from wizard.cli.output import card, print_json
 from wizard.explain import Failure, explain
-from wizard.kernel.audit import SEVERITIES, Finding, Start, Verdict, profiles_for
-from wizard.kernel.judge import Judged, described, judge, sentence
+from wizard.kernel.audit import SEVERITIES, Finding, Start, profiles_for
+from wizard.kernel.judge import Judged, by_finding, described, judge, sentence
 from wizard.kernel.subject import Subject, known_of
 
 HEADINGS = {
@@ -190,8 +190,9 @@ def as_text(judged: Judged, width: int) -> str:
         lines += _indented(f"For that alone: --for {fit[0]}", width)
     for unknown in dict.fromkeys(verdict.unknown for verdict in judged.verdicts if verdict.unknown):
         lines += _indented(unknown, width)
+    every = by_finding(judged.verdicts)
     for severity in SEVERITIES:
-        found = _by_finding(judged.verdicts, severity)
+        found = {finding: names for finding, names in every.items() if finding.severity == severity}
         if found:
             lines += ["", HEADINGS[severity]]
         for finding, names in found.items():
@@ -201,16 +202,6 @@ def as_text(judged: Judged, width: int) -> str:
 
 def _indented(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")
-
-
-def _by_finding(verdicts: Iterable[Verdict], severity: str) -> dict[Finding, list[str]]:
-    """Each finding once, with the profiles that have it."""
-    found: dict[Finding, list[str]] = {}
-    for verdict in verdicts:
-        for finding in verdict.findings:
-            if finding.severity == severity:
-                found.setdefault(finding, []).append(verdict.profile)
-    return found
 
 
 def _finding(finding: Finding, names: list[str], width: int) -> list[str]:

@@ -1,11 +1,11 @@
 """What an audit says of a kernel as it was given: read, judged, put into words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wizard.explain import Failure
-from wizard.kernel.audit import UNKNOWN_START, Finding, Start, Verdict, audit, profiles_for
+from wizard.kernel.audit import SEVERITIES, UNKNOWN_START, Finding, Start, Verdict, audit, profiles_for
 from wizard.kernel.profiles import instance_profiles, profile
 from wizard.kernel.subject import Subject, disagreements, known_of, read
 
@@ -59,6 +59,15 @@ def _as_finding(sentence: str) -> Finding:
         breaks=f"What is said here may hold for one of them only. {sentence.rstrip('.')}",
         source="the files themselves",
     )
+
+
+def by_finding(verdicts: Iterable[Verdict]) -> dict[Finding, list[str]]:
+    """Each finding once, the worst first, with the profiles that have it."""
+    found: dict[Finding, list[str]] = {}
+    for verdict in verdicts:
+        for finding in verdict.findings:
+            found.setdefault(finding, []).append(verdict.profile)
+    return dict(sorted(found.items(), key=lambda one: SEVERITIES.index(one[0].severity)))
 
 
 def sentence(verdict: Verdict, *, with_name: bool = True) -> str:

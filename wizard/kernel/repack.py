@@ -8,6 +8,7 @@ import contextlib
 import os
 import shlex
 import subprocess
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,11 @@ def check(image: KernelImage) -> None:
             "its notes for Xen name no entry for paravirtual guests (CONFIG_XEN_PV; 32-bit PV ended with Linux 5.8)"
         )
         raise Failure("not-for-xen", path=image.path, reason=reason)
+
+
+def loads(image: KernelImage, compressions: Collection[str]) -> bool:
+    """Whether a PV-GRUB with these decompressors loads an image; a bare or gzipped ELF is loaded by every one."""
+    return image.compression in (compressions if image.kind == "bzImage" else ("none", "gzip"))
 
 
 def repack_commands(image: KernelImage, source: str, target: str) -> list[str]:

@@ -1,6 +1,5 @@
 """The kernel that a recipe chooses: what it is, how it will be started, and what AWS is told because of it."""
 
-from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from wizard.kernel.audit import Start
 from wizard.kernel.config import KernelConfig
 from wizard.kernel.image import KernelImage
 from wizard.kernel.judge import Judged, judged
+from wizard.kernel.repack import loads
 from wizard.kernel.subject import Subject
 from wizard.recipe import Kernel, Target
 from wizard.targets import akis, live
@@ -65,11 +65,6 @@ def verdict(kernel: Subject, packs: bool, outcome: Consequences, start: Start) -
 def packs_again(image: KernelImage | None, loader: PvGrub | None, repack: str) -> bool:
     """Whether the user's kernel is packed again: when PV-GRUB cannot unpack it and nobody said to leave it alone."""
     return repack == "as-needed" and image is not None and loader is not None and not loads(image, loader.compressions)
-
-
-def loads(image: KernelImage, compressions: Collection[str]) -> bool:
-    """Whether a PV-GRUB with these decompressors loads an image; a bare or gzipped ELF is loaded by every one."""
-    return image.compression in (compressions if image.kind == "bzImage" else ("none", "gzip"))
 
 
 def abilities(known: KernelConfig) -> Abilities:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wizard import questions
-from wizard.kernel.audit import Finding, Verdict
+from wizard.kernel.audit import Finding, Start, Verdict
 from wizard.kernel.judge import described, sentence
 from wizard.kernel.subject import Subject
 from wizard.plan import kernel as kernels
@@ -26,11 +26,13 @@ HEADINGS = (
 class Chosen:
     """The chosen kernel and what the audit says of it.
 
+    start         how it will be started
     packed_again  the packing that its PV-GRUB cannot unpack, and that PV-GRUB's version; None when it is left as it is
     """
 
     given: Subject
     verdict: Verdict
+    start: Start
     packed_again: tuple[str, str] | None
 
 
@@ -46,7 +48,7 @@ def chosen(answers: Answers) -> Chosen:
     start = kernels.start_of(where, layout, outcome)
     (verdict,) = kernels.verdict(given, packs, outcome, start).verdicts
     packing = (given.image.compression, loader.versions[0]) if packs and given.image and loader else None
-    return Chosen(given, verdict, packing)
+    return Chosen(given, verdict, start, packing)
 
 
 def kernel(answers: Answers, width: int) -> Iterator[str]:
@@ -56,14 +58,20 @@ def kernel(answers: Answers, width: int) -> Iterator[str]:
     name = f"{found.given.path}, by its recorded config" if is_recorded else found.given.path.name
     yield from textwrap.wrap(f"{name}: {described(found.given)}", width)
     yield from bullet(sentence(replace(found.verdict, provided=()), with_name=False), width)
+    for remark in remarks(found):
+        yield from bullet(remark, width)
+    yield from _findings(found.verdict, width)
+
+
+def remarks(found: Chosen) -> Iterator[str]:
+    """What is done to the kernel so that the verdict holds, and what would have to be known for one."""
     if found.verdict.provided:
-        yield from bullet(f"Its initramfs is made here, with {', '.join(found.verdict.provided)} in it.", width)
+        yield f"Its initramfs is made here, with {', '.join(found.verdict.provided)} in it."
     if found.verdict.unknown:
-        yield from bullet(found.verdict.unknown, width)
+        yield found.verdict.unknown
     if found.packed_again:
         packing, version = found.packed_again
-        yield from bullet(f"It will be packed again with gzip: PV-GRUB {version} cannot unpack {packing}.", width)
-    yield from _findings(found.verdict, width)
+        yield f"It will be packed again with gzip: PV-GRUB {version} cannot unpack {packing}."
 
 
 def _findings(verdict: Verdict, width: int) -> Iterator[str]:

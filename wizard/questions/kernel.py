@@ -4,6 +4,7 @@ from pathlib import Path
 
 from wizard import presets
 from wizard.explain import Failure
+from wizard.kernel.repack import loads
 from wizard.plan import kernel as kernels
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
 from wizard.questions.values import value
@@ -58,7 +59,7 @@ def _unloadable(answers: Answers) -> tuple[str, str] | None:
         image = kernels.read(str(Path(path).expanduser())).image
     except Failure:
         return None
-    if image is None or kernels.loads(image, loader.compressions):
+    if image is None or loads(image, loader.compressions):
         return None
     return image.compression, row.version
 
