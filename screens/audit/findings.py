@@ -107,7 +107,8 @@ def detail(row: Row, arch: str | None) -> str:
     parts.append(f"Why: {finding.why}.")
     if seen := next(filter(None, (seen_without(name, finding.option) for name in row.profiles)), None):
         said = "\n".join(f"  {line}" for line in seen.said)
-        parts.append(f"Seen without it (Linux {seen.version}): {seen.outcome}. The console's last words:\n{said}")
+        how = "Seen with it" if finding.wanted == "n" else "Seen without it"
+        parts.append(f"{how} (Linux {seen.version}): {seen.outcome}. The console's last words:\n{said}")
     if path := menu_path(finding.option, arch):
         parts.append(f"In menuconfig (Linux {version()}): {path}")
     parts.append(f"Source: {finding.source}")
