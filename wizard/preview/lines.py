@@ -14,7 +14,11 @@ def facts(rows: list[tuple[str, str]], width: int) -> Iterator[str]:
     column = max(len(name) for name, _ in rows) + 2
     for name, text in rows:
         yield from textwrap.wrap(
-            text, max(width, column + 20), initial_indent=f"{name:<{column}}", subsequent_indent=" " * column
+            text,
+            max(width, column + 20),
+            initial_indent=f"{name:<{column}}",
+            subsequent_indent=" " * column,
+            break_on_hyphens=False,
         )
 
 
