@@ -106,7 +106,7 @@ def detail(row: Row, arch: str | None) -> str:
     parts.append(f"What breaks: {finding.breaks}.")
     parts.append(f"Why: {finding.why}.")
     if seen := next(filter(None, (seen_without(name, finding.option) for name in row.profiles)), None):
-        said = "\n".join(f"  {line}" for line in seen.said)
+        said = "\n".join(f"| {line}" for line in seen.said)
         parts.append(f"Seen without it (Linux {seen.version}): {seen.outcome}. The console's last words:\n{said}")
     if path := menu_path(finding.option, arch):
         parts.append(f"In menuconfig (Linux {version()}): {path}")
