@@ -153,6 +153,13 @@ def test_a_disk_driver_is_built_in_and_one_that_hangs_on_a_module_is_a_module() 
     assert parse(fragment(config, [verdict], recommended=True)).options["TCG_CRB"] == "m"
 
 
+def test_what_an_early_driver_needs_is_built_in_too() -> None:
+    amd64 = recorded("debian-bookworm-amd64")
+    config = replace(amd64, options={**amd64.options, "BLK_DEV_NVME": "m", "NVME_CORE": "n"})
+    options = parse(fragment(config, [audit(config, "hvm-x86_64")])).options
+    assert (options["BLK_DEV_NVME"], options["NVME_CORE"]) == ("y", "y")
+
+
 def test_what_no_option_mends_is_said_with_what_helps() -> None:
     pae = recorded("debian-bookworm-686-pae")
     text = fragment(pae, [audit(pae, "pv-i386")])
@@ -161,6 +168,14 @@ def test_what_no_option_mends_is_said_with_what_helps() -> None:
     foreign = fragment(pae, [audit(pae, "hvm-arm64")])
     assert parse(foreign).options == {}
     assert "hvm-arm64: this config is for i386" in foreign
+
+
+def test_a_64_bit_config_is_made_a_32_bit_one() -> None:
+    config = config_of("pv-x86_64", (5, 4), {"64BIT": "y"})
+    text = fragment(config, [audit(config, "pv-i386")])
+    assert options_in(text)[:2] == ["64BIT", "X86_32"]
+    assert parse(text).options["64BIT"] == "n"
+    assert worst(audit(with_fragment(config, text), "pv-i386")) == set()
 
 
 def test_a_32_bit_x86_config_is_made_a_64_bit_one() -> None:
@@ -219,20 +234,23 @@ def test_beside_json_it_goes_to_a_file(tmp_path: Path) -> None:
 def test_a_fit_kernel_gets_a_fragment_without_options(tmp_path: Path) -> None:
     result = run(AMD64, "--fragment", tmp_path / "mend.config")
     assert result.return_value == 0
-    assert "nothing is missing" in result.stderr
+    assert "nothing is found missing" in result.stderr
     assert parse((tmp_path / "mend.config").read_text()).options == {}
 
 
 def test_wrong_usage_of_the_fragment_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     own = tmp_path / "config"
     own.write_bytes(CLOUD.read_bytes())
-    refused: tuple[tuple[str | Path, ...], ...] = (
-        (CLOUD, "--json", "--fragment", "-"),
-        (CLOUD, AMD64, "--fragment", "x"),
-        (own, "--fragment", own),
-    )
-    for arguments in refused:
-        assert isinstance(run(*arguments).exception, click.UsageError)
+    (tmp_path / ".config").write_text("mine")
+    for result in (
+        run(CLOUD, "--fragment", tmp_path / ".config"),
+        run(CLOUD, "--json", "--fragment", "-"),
+        run(CLOUD, AMD64, "--fragment", tmp_path / "out"),
+        run(own, "--fragment", own),
+    ):
+        assert isinstance(result.exception, click.UsageError)
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / ".config").read_text() == "mine"
     assert own.read_bytes() == CLOUD.read_bytes()
 
 
@@ -242,6 +260,16 @@ def test_a_config_without_an_architecture_needs_the_profile_named(tmp_path: Path
     assert isinstance(run(bare, "--fragment", tmp_path / "out").exception, click.UsageError)
     assert run(bare, "--for", "hvm-arm64", "--fragment", tmp_path / "out").return_value == 1
     assert parse((tmp_path / "out").read_text()).options["ARM64"] == "y"
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        run(CLOUD, "--fragment", pipe)
+        text, _ = reader.communicate(timeout=20)
+    assert pipe.is_fifo()
+    assert parse(text).options["KERNEL_GZIP"] == "y"
 
 
 def test_a_place_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
@@ -280,8 +308,14 @@ def linux(world: Path) -> Path:
 
 
 def configured(linux: Path, folder: Path, arch: str, target: str) -> KernelConfig:
-    """The folder's .config as the kernel's own `make` leaves it; the version is the source's."""
-    sh('make -s -C "$LINUX" O="$PWD" ARCH=$ARCH $TARGET', folder, LINUX=linux, ARCH=arch, TARGET=target)
+    """The folder's .config as the kernel's own `make` leaves it."""
+    sh(
+        'make -s -C "$LINUX" KCONFIG_CONFIG="$PWD"/.config ARCH=$ARCH $TARGET',
+        folder,
+        LINUX=linux,
+        ARCH=arch,
+        TARGET=target,
+    )
     return read_config(folder / ".config")
 
 

@@ -32,14 +32,14 @@ EVERY_SECONDS = 1.0
 FRAGMENT = "kernel-fragment.config"
 
 KEYS = """\
-Up, Down  the findings; below or beside stands the whole of one
-Enter     that in a window of its own
-v         all severities, or one after the other
-p         all kinds of instances, or one after the other
-/         type to narrow the list; Escape forgets it
-c         copies the config fragment that mends the kernel
-s         saves it, for the kernel's own merge_config.sh
-r         packs the kernel again, so that PV-GRUB can load it
+Up, Down  another finding, shown whole
+Enter     the finding in a window of its own
+v         all severities, or one of them
+p         all kinds of instances, or one
+/         narrows the list; Escape undoes it
+c         copies the options that mend it
+s         saves them, for merge_config.sh
+r         packs the kernel again for PV-GRUB
 o         another kernel
 Ctrl+P    all of these, by their names
 Ctrl+C    quit

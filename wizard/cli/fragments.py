@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from wizard.explain import Failure
 from wizard.files import write_atomically
 from wizard.kernel.audit import Start, Verdict
 from wizard.kernel.config import KernelConfig
+
+if TYPE_CHECKING:
+    from wizard.kernel.fragment import Mend
 
 
 def check_usage(out: str | None, files: Sequence[Path], as_json: bool) -> None:
@@ -20,8 +24,9 @@ def check_usage(out: str | None, files: Sequence[Path], as_json: bool) -> None:
     if out == "-" and as_json:
         raise click.UsageError("--json and --fragment - both want standard output: name a file for the fragment.")
     target = Path(out)
-    if target.exists() and files[0].exists() and target.samefile(files[0]):
-        raise click.UsageError(f"--fragment would overwrite the config itself: give another name than {out}.")
+    is_own = target.exists() and files[0].exists() and target.samefile(files[0])
+    if is_own or (target.name == ".config" and target.exists()):
+        raise click.UsageError(f"--fragment would overwrite a kernel config: give another name than {out}.")
 
 
 def write(out: str, config: KernelConfig, verdicts: Sequence[Verdict], start: Start) -> None:
@@ -40,11 +45,24 @@ def write(out: str, config: KernelConfig, verdicts: Sequence[Verdict], start: St
         click.echo(text, nl=False)
     else:
         try:
-            write_atomically(Path(out), text)
+            _save(Path(out), text)
         except OSError as error:
             raise Failure("unwritable-file", path=out, reason=error.strerror or str(error)) from error
-    meant = ", ".join(mended.profiles)
-    said = [f"{len(mended.settings)} options for {meant}" if meant else "nothing is missing, so no options"]
+    click.echo(f"\n{'Fragment' if out == '-' else out}: {_said(mended)}.", err=True)
+
+
+def _save(target: Path, text: str) -> None:
+    # A device or a pipe is written to; a rename would put a file in its place.
+    if target.exists() and not target.is_file():
+        target.write_text(text, encoding="utf-8")
+    else:
+        write_atomically(target.resolve(), text)
+
+
+def _said(mended: "Mend") -> str:
+    said = []
+    if mended.settings:
+        said.append(f"{len(mended.settings)} options for {', '.join(mended.profiles)}")
     if mended.beyond:
-        said.append(f"no option mends {', '.join(mended.beyond)}")
-    click.echo(f"\n{'Fragment' if out == '-' else out}: {'; '.join(said)}.", err=True)
+        said.append(f"no option mends {', '.join(mended.beyond)}, it says what would help")
+    return "; ".join(said) or "no options, for nothing is found missing"

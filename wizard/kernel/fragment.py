@@ -59,7 +59,7 @@ def mend(
     wanted: dict[str, tuple[Finding, Rule]] = {}
     for verdict in meant:
         if config.arch and not _is_same_source(config.arch, verdict.profile):
-            beyond[verdict.profile] = f"this config is for {config.arch}, which needs a config and a build of its own"
+            beyond[verdict.profile] = f"this config is for {config.arch}: take one for {profile(verdict.profile).arch}"
             continue
         rules = {rule.name: rule for rule in rules_for(profile(verdict.profile), start)}
         for finding in verdict.findings:
@@ -72,12 +72,8 @@ def mend(
             elif recommended or finding.severity != "recommended":
                 wanted.setdefault(rule.name, (finding, rule))
     arch = profile(meant[0].profile).arch if meant else config.arch
-    kernel = Kernel(config.version, arch)
-    settings: dict[str, Setting] = {}
-    for option in wanted:
-        for setting in _mended(option, wanted, config, kernel):
-            settings.setdefault(setting.option, setting)
-    return Mend(tuple(one.profile for one in meant), tuple(settings.values()), beyond)
+    settings = _settled(wanted, config, Kernel(config.version, arch))
+    return Mend(tuple(one.profile for one in meant), settings, beyond)
 
 
 def as_text(mended: Mend, config: KernelConfig) -> str:
@@ -89,6 +85,15 @@ def as_text(mended: Mend, config: KernelConfig) -> str:
     for reason, settings in groupby(mended.settings, key=lambda one: one.reason):
         blocks.append("\n".join([f"# {reason}", *map(_line, settings)]))
     return "\n\n".join(blocks) + "\n"
+
+
+def _settled(wanted: Wanted, config: KernelConfig, kernel: Kernel) -> tuple[Setting, ...]:
+    """All settings; of those for the same option the first, before which all that it needs stands."""
+    settings: dict[str, Setting] = {}
+    for option in wanted:
+        for setting in _mended(option, wanted, config, kernel):
+            settings.setdefault(setting.option, setting)
+    return tuple(settings.values())
 
 
 def _mended(option: str, wanted: Wanted, config: KernelConfig, kernel: Kernel) -> Iterator[Setting]:
@@ -152,13 +157,14 @@ def _comment(text: str) -> str:
 
 def _header(mended: Mend, config: KernelConfig) -> Iterator[str]:
     version = ".".join(map(str, config.version)) if config.version else "of unknown version (today's names are used)"
-    yield f"Options for Linux {version}, made by `ami-wizard audit --fragment`, to start as"
+    start = ", to start as" if mended.profiles else "; it is fit as it is."
+    yield f"Options for Linux {version}, made by `ami-wizard audit --fragment`{start}"
     yield from (f"  {profile(name).title} ({name})" for name in mended.profiles)
-    if not mended.settings:
-        yield "It lacks no option that can be set." if mended.beyond or config.complete else "See below."
-        return
-    yield "In the kernel's source tree, with your config there as .config, run:"
-    yield f"  {_command(config)}"
+    if mended.settings:
+        yield "In the kernel's source tree, with your config there as .config, run:"
+        yield f"  {_command(config)}"
+    else:
+        yield "There is no option to set."
     if not config.complete:
         yield "Only a part of the config could be read: there may be more to mend in the rest."
 
