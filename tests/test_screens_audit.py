@@ -8,7 +8,7 @@ from pathlib import Path
 
 import kernels
 import pytest
-from test_screens_safety import NASTY, screen_text
+from test_screens_safety import NASTY, faint, screen_text
 from textual.pilot import Pilot
 from textual.widgets import Static
 from textual.widgets._footer import FooterKey
@@ -414,6 +414,16 @@ async def test_it_is_laid_out_at_every_size(size: tuple[int, int]) -> None:
         await wait_for(pilot, lambda: "Too small" in screen_text(pilot.app))
         await pilot.resize_terminal(*size)
         await wait_for(pilot, lambda: "KERNEL_LZ4: wanted n, found y" in screen_text(pilot.app))
+
+
+async def test_all_of_it_can_be_read() -> None:
+    async with alone().run_test(size=(120, 40)) as pilot:
+        await name(pilot, "/nowhere")
+        assert faint(pilot.app) == []
+        await name(pilot, CLOUD)
+        assert faint(pilot.app) == []
+        await pilot.press("slash")
+        assert faint(pilot.app) == []
 
 
 async def test_at_most_six_keys_are_shown_and_the_palette_has_the_rest(tmp_path: Path) -> None:

@@ -135,10 +135,12 @@ def contrast(front: Color, ground: Color) -> float:
 
 
 def faint(app: App[int]) -> list[tuple[str, float]]:
-    """Every piece of text on the screen with a contrast below 4.5."""
+    """Every piece of text with a contrast below 4.5: on the screen, or in the window that stands before it."""
     found = []
-    for strip in app.screen._compositor.render_strips():
-        for segment in strip:
+    window = next(iter(app.screen.query(".dialog")), None)
+    region = window.region if window else app.screen.region
+    for strip in app.screen._compositor.render_strips()[region.y : region.bottom]:
+        for segment in strip.crop(region.x, region.right):
             if segment.style is None or not re.search(r"\w", segment.text):
                 continue
             front, ground = segment.style.color, segment.style.bgcolor

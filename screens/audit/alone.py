@@ -37,7 +37,8 @@ class Audit(SafeApp):
             lacking = (verdict.unknown for verdict in judged.verdicts if verdict.unknown)
             return Look(judged, self._start, tuple(dict.fromkeys(lacking)))
 
-        return Source(str(path), look, (path,))
+        # What stands in /proc is made when it is read: it has no time of its own, and does not change.
+        return Source(look, () if path.is_relative_to("/proc") else (path,))
 
     @property
     def audit(self) -> AuditScreen:

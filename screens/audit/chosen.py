@@ -21,4 +21,4 @@ def view(answers: Answers) -> AuditScreen:
     is_own = questions.value("kernel.source", answers) == "files"
     named = [answers.get(path) for path in ("kernel.image", "kernel.config")] if is_own else []
     files = tuple(typed(name) for name in named if name)
-    return AuditScreen(Source("the chosen kernel", look, files))
+    return AuditScreen(Source(look, files))

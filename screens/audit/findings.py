@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from screens.words import state
+from screens.words import STATES, state
 from wizard.kernel.audit import SEVERITIES, Finding, Verdict
 from wizard.kernel.judge import sentence
 from wizard.kernel.menu import menu_path, version
@@ -55,7 +55,7 @@ class Filter:
         marks += [_marked(name, of_rest.count(name), self.severity == name) for name in SEVERITIES]
         line = f"v {' '.join(marks)}"
         if len(profiles) > 1:
-            line += f" · p {self.profile or 'all profiles'}"
+            line += f" · p {self.profile or 'all kinds'}"
         return f"{line} · / {f'“{self.text}”' if self.text else 'find'}"
 
 
@@ -65,7 +65,8 @@ def _after(now: str | None, names: Sequence[str]) -> str | None:
 
 
 def _marked(name: str, count: int, is_chosen: bool) -> str:
-    return f"[{name} {count}]" if is_chosen else f" {name} {count} "
+    word = STATES[name][1] if name in STATES else name
+    return f"[{word} {count}]" if is_chosen else f"{word} {count}"
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -106,7 +107,7 @@ def detail(row: Row, arch: str | None) -> str:
     parts.append(f"What breaks: {finding.breaks}.")
     parts.append(f"Why: {finding.why}.")
     if seen := next(filter(None, (seen_without(name, finding.option) for name in row.profiles)), None):
-        said = "\n".join(f"  {line}" for line in seen.said)
+        said = "\n".join(f"| {line}" for line in seen.said)
         how = "Seen with it" if finding.wanted == "n" else "Seen without it"
         parts.append(f"{how} (Linux {seen.version}): {seen.outcome}. The console's last words:\n{said}")
     if path := menu_path(finding.option, arch):

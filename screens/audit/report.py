@@ -1,25 +1,20 @@
 """What an audit says: the verdicts, the findings, and one of them whole."""
 
-from typing import ClassVar
-
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.audit.findings import Filter, Row, detail, row_texts, verdict_line
 from screens.dialogs import Reading
-from screens.inputs import PRINTABLE, Choices, Entry
+from screens.inputs import PRINTABLE, Entry, Rows
 from screens.words import plain
 from wizard.kernel.judge import Judged, by_finding, described
 
 
-class Findings(Choices):
+class Findings(Rows):
     """The list of them; Enter shows one in a window of its own."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Read", show=False)]
 
 
 class Report(Vertical):

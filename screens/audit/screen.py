@@ -32,17 +32,16 @@ EVERY_SECONDS = 1.0
 FRAGMENT = "kernel-fragment.config"
 
 KEYS = """\
-Up, Down  the findings; what stands beside or below follows
+Up, Down  another finding, shown whole
 Enter     the finding in a window of its own
-v         all findings, or those that keep the kernel from booting,
-          from being reached, or that are only better otherwise
-p         all kinds of instances, or one of them
-/         type to narrow the list; Escape forgets it
-c         copies the config fragment that mends the kernel
-s         saves it to a file, for scripts/kconfig/merge_config.sh
-r         packs the kernel again, so that PV-GRUB can load it
+v         all severities, or one of them
+p         all kinds of instances, or one
+/         narrows the list; Escape undoes it
+c         copies the options that mend it
+s         saves them, for merge_config.sh
+r         packs the kernel again for PV-GRUB
 o         another kernel
-Ctrl+P    all of these by their names
+Ctrl+P    all of these, by their names
 Ctrl+C    quit
 
 A kernel that is written anew is read again by itself."""
@@ -59,9 +58,8 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an audit comes from: its name, how it is made (raises Failure), and the files that it rests on."""
+    """Where an audit comes from: how it is made (raises Failure), and the files whose change is watched."""
 
-    name: str
     look: Callable[[], Look]
     files: tuple[Path, ...]
 
@@ -100,7 +98,8 @@ class AuditScreen(Screen[None]):
         self._is_repacking = False
 
     def compose(self) -> ComposeResult:
-        yield Chooser()
+        if self._choose:
+            yield Chooser()
         yield Report()
         yield Footer()
         yield TooSmall()
@@ -112,9 +111,12 @@ class AuditScreen(Screen[None]):
             self._read(self._source)
 
     def _show(self, *, is_choosing: bool) -> None:
-        chooser, report = self.query_one(Chooser), self.query_one(Report)
-        chooser.display, report.display = is_choosing, not is_choosing
-        (chooser if is_choosing else report).begin()
+        report = self.query_one(Report)
+        report.display = not is_choosing
+        for chooser in self.query(Chooser):
+            chooser.explain("")
+            chooser.display = is_choosing
+        (self.query_one(Chooser) if is_choosing else report).begin()
         self.refresh_bindings()
 
     # Reading, and reading again
@@ -145,7 +147,6 @@ class AuditScreen(Screen[None]):
             return
         self._source, self._stamps, self.found = source, stamps, found
         self._can_repack = self._choose is not None and can_repack(found.judged, found.start)
-        self.query_one(Chooser).explain("")
         self.query_one(Report).take(found.judged, found.remarks)
         self.query_one(Report).note(said)
         if not is_again:
@@ -201,8 +202,10 @@ class AuditScreen(Screen[None]):
         report = self.query_one(Report)
         has_report = self.found is not None and bool(report.display)
         match action:
-            case "severity" | "profile" | "find":
+            case "severity" | "find":
                 return has_report and not report.is_searching
+            case "profile":
+                return has_report and not report.is_searching and len(report.profiles) > 1
             case "copy" | "save":
                 return has_report and self._has_findings()
             case "repack":
@@ -261,7 +264,6 @@ class AuditScreen(Screen[None]):
             self.query_one(Report).leave_search(forgets=True)
             self.refresh_bindings()
         elif self._choose:
-            self.query_one(Chooser).explain("")
             self._show(is_choosing=False)
         else:
             self.dismiss(None)
