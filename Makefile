@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux gcc libc6-dev flex bison cpio bzip2 xz-utils lzop lz4 zstd
 
 # What only `make truth` needs: it builds kernels, and userlands to start with them.
-TRUTH_PACKAGES := linux-source-6.1 build-essential bc flex bison libelf-dev libssl-dev kmod cpio ccache lz4 zstd xz-utils \
+TRUTH_PACKAGES := linux-source-6.1 build-essential bc flex bison libelf-dev libssl-dev kmod cpio lz4 zstd xz-utils \
   busybox-static openssh-client btrfs-progs xfsprogs grub-common qemu-system-x86
 
 .PHONY: run demo test lint format tools test-tools truth truth-tools bench picture clean
