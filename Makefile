@@ -21,8 +21,9 @@ run: $(VENV)/run
 demo: $(VENV)/run tools
 	@$(BIN)/ami-wizard new --practice --defaults
 
+# A file stays with one worker: what the long tests share is made once.  The longest come early in the alphabet.
 test: $(VENV)/dev tools test-tools lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

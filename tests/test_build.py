@@ -27,7 +27,7 @@ from wizard.cloud.read_back import read_back
 from wizard.cloud.session import client
 from wizard.run.builds import Build
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("build")]
+pytestmark = pytest.mark.slow
 
 RECIPE = """\
 name = "{name}"

@@ -331,7 +331,6 @@ def refused(config: KernelConfig, text: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("kconfig")
 @pytest.mark.parametrize(
     ("arch", "target", "names", "recommended"),
     [
@@ -358,7 +357,6 @@ def test_the_smallest_config_of_linux_is_mended_by_its_fragment(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("kconfig")
 def test_debians_cloud_config_is_mended_for_pv_grub(linux: Path, tmp_path: Path) -> None:
     sh('xz -dc "$LINUX"/debian/config.amd64_none_cloud-amd64.xz > .config', tmp_path, LINUX=linux)
     cloud = configured(linux, tmp_path, "x86", "olddefconfig")
@@ -373,7 +371,6 @@ def test_debians_cloud_config_is_mended_for_pv_grub(linux: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("kconfig")
 def test_a_32_bit_pv_kernel_is_mended_but_for_pv_itself_which_6_1_has_no_more(linux: Path, tmp_path: Path) -> None:
     """As if it were Linux 5.4: of what that needs, 6.1 lacks XEN_PV alone."""
     tiny = replace(configured(linux, tmp_path, "i386", "tinyconfig"), version=(5, 4))

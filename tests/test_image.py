@@ -32,7 +32,7 @@ COMBINATIONS = [
 ]
 MIB = 1 << 20
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]
+pytestmark = pytest.mark.slow
 
 SMALL_USERLAND = """
 mkdir -p bootstrap/tree/boot/grub bootstrap/tree/etc bootstrap/tree/srv bootstrap/tree/root
