@@ -8,7 +8,7 @@ from pathlib import Path
 from wizard import presets
 from wizard.disk.layout import Layout, load
 from wizard.recipe import Problem, Recipe, Target, nearest
-from wizard.targets import target
+from wizard.targets import instances, target
 from wizard.targets.regions import regions
 
 DEFAULT_LAYOUT = {"paravirtual": "single-ext4", "hvm": "gpt-ext4"}
@@ -83,7 +83,7 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
 
 
 def _size_problems(recipe: Recipe) -> Iterator[Problem]:
-    most, size = target.MOST_S3_GIB, recipe.disk.size_gib
+    most, size = instances.most_s3_gib(), recipe.disk.size_gib
     if recipe.target.storage == "s3" and size and size > most:
         yield Problem("disk.size_gib", f"is {size}; an S3 (instance store) root has at most {most} GiB.", str(most))
 

@@ -10,7 +10,7 @@ from wizard.plan.defaults import DEFAULT_LAYOUT
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
 from wizard.questions.values import value
 from wizard.recipe import ARCHITECTURES, Target
-from wizard.targets import akis, latency, live, target
+from wizard.targets import akis, instances, latency, live, target
 from wizard.targets.regions import default_region, nearest, regions
 
 UNKNOWN_MS = 1_000_000
@@ -83,7 +83,7 @@ def _storage_options(answers: Answers) -> list[Option]:
     later = "instance-store AMIs are not made by this version"
     return [
         Option("ebs", "EBS", "a network disk"),
-        Option("s3", "instance store (S3)", f"at most {target.MOST_S3_GIB} GiB", why or later),
+        Option("s3", "instance store (S3)", f"at most {instances.most_s3_gib()} GiB", why or later),
     ]
 
 

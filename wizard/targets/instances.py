@@ -41,6 +41,11 @@ def every() -> tuple[Instances, ...]:
     return tuple(row for row in rows if row.listed)
 
 
+def most_s3_gib() -> int:
+    """The largest root disk of an S3 (instance store) AMI, in GiB."""
+    return int(presets.load("instances")["instance_store"]["max_root_gib"])
+
+
 def that_start(arch: str, virtualization: str, storage: str, boot_mode: str | None, region: str) -> list[Instances]:
     """Those that start such an AMI there; `boot_mode` as RegisterImage takes it, None for paravirtual.
 

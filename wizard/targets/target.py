@@ -8,9 +8,6 @@ from wizard.targets import akis, instances, live
 from wizard.targets.pvgrub import pvgrub
 from wizard.targets.regions import nearest, paravirtual_regions
 
-MOST_S3_GIB = 10
-"""The largest root disk of an S3 AMI.  Source: AWS EC2 User Guide, "creating-an-ami-instance-store"."""
-
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
