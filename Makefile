@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# What only the tests need: machines to boot images in, and a real terminal.
-TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux
+# What only the tests need: machines to boot images in, a real terminal, what the kernel's Kconfig is built with, and
+# what kernels are packed with.
+TEST_PACKAGES := qemu-system-x86 seabios ovmf tmux gcc libc6-dev flex bison cpio bzip2 xz-utils lzop lz4 zstd
 
 # What only `make truth` needs: it builds kernels, and userlands to start with them.
 TRUTH_PACKAGES := linux-source-6.1 build-essential bc flex bison libelf-dev libssl-dev kmod cpio lz4 zstd xz-utils \
@@ -20,8 +21,9 @@ run: $(VENV)/run
 demo: $(VENV)/run tools
 	@$(BIN)/ami-wizard new --practice --defaults
 
+# A file stays with one worker: what the long tests share is made once.  The longest come early in the alphabet.
 test: $(VENV)/dev tools test-tools lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -5,17 +5,18 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.text import Text
-from textual import events
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
-from screens import intents, safety
+from screens import intents
+from screens.meanwhile import Lookups, begin_ahead
+from screens.safety import MIDDLE, SafeApp, TooSmall
 from screens.sidebar import Sidebar, position_line
+from screens.words import plain
 from wizard import draft
 from wizard.flow import ASKING, TITLES, Flow
 
@@ -23,25 +24,15 @@ if TYPE_CHECKING:
     from screens.building import Engine
     from wizard.run.builds import Build
 
-SMALLEST, MIDDLE, WIDE = (60, 20), 100, 130
 
-
-class Wizard(App[int]):
+class Wizard(SafeApp):
     """Holds the answers and the flow; views post what the user means to do (screens/intents.py)."""
 
-    TITLE = "ami-wizard"
-    CSS_PATH = "wizard.tcss"
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  Textual declares it
-        (0, "-small"),
-        (SMALLEST[0], "-narrow"),
-        (MIDDLE, "-middle"),
-        (WIDE, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (SMALLEST[1], "-tall")]  # noqa: RUF012  as above
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", tooltip="the screen before"),
         Binding("ctrl+n", "next", "Next", tooltip="the next screen"),
         Binding("f1", "help", "Help", tooltip="what this question means"),
+        Binding("f3", "audit", "Audit", show=False, tooltip="everything that the audit says of this kernel"),
         Binding("ctrl+c,ctrl+q", "leave", "Quit", priority=True),
     ]
 
@@ -55,11 +46,7 @@ class Wizard(App[int]):
         engine: "Engine | None" = None,
         looks_ahead: bool = False,
     ) -> None:
-        is_plain = safety.honour_no_color()
-        # Textual picks its filter now, by this: the one for ANSI removes colours, the other only makes them grey.
-        super().__init__(ansi_color=is_plain)
-        self.register_theme(safety.THEME)
-        self.theme = "ansi-dark" if is_plain else safety.THEME.name
+        super().__init__()
         self.practice = practice
         self.answers = _known(answers)
         self.build = build
@@ -67,6 +54,7 @@ class Wizard(App[int]):
         self.stops_build = False
         self._engine = engine
         self._looks_ahead = looks_ahead
+        self._lookups = Lookups(self, self._note_lookups)
         self._offers = offer_unfinished
         self._given = answers is not None
 
@@ -77,17 +65,12 @@ class Wizard(App[int]):
                 yield Static("", id="position", markup=False)
                 yield Container(id="content")
         yield Footer()
-        yield Static("", id="too-small", markup=False)
+        yield TooSmall()
 
     async def on_mount(self) -> None:
-        if not self.is_headless:
-            safety.leave_on_signals(self)
         await self._show(self._first_view())
 
-    def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        words = f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} is needed. Nothing is lost."
-        self.query_one("#too-small", Static).update(words)
+    def on_resize(self) -> None:
         self.call_later(self._mark_position)
 
     # The views
@@ -121,27 +104,29 @@ class Wizard(App[int]):
         self.refresh_bindings()
         content = self.query_one("#content")
         await content.remove_children()
-        if self.flow.current == "review" and self._looks_ahead:
-            self._begin_ahead()
+        if self._looks_ahead:
+            self.call_later(self._meanwhile)
         # The last thing: a quick Enter may end the app as soon as the view is there.
         await content.mount(view)
 
-    def _begin_ahead(self) -> None:
-        """What takes longest begins while the plan is still being read."""
-        from screens.review import blockers
+    def _meanwhile(self) -> None:
+        if self.flow.current == "review":
+            begin_ahead(self, self.answers, self._note_ahead)
+        elif self.flow.current == "target" and not self.practice:
+            self._lookups.about(self.answers)
 
-        if blockers(self.answers):
-            return
-
-        def begin() -> bool:
-            from wizard import questions
+    def last_duty(self) -> None:
+        """What was begun for answers that nobody will give goes too; a build goes on."""
+        if self.build is None or self.stops_build:
             from wizard.run import ahead
 
-            return ahead.begin(questions.recipe(self.answers))
+            ahead.end()
 
-        from screens.background import in_background
-
-        in_background(self, begin, self._note_ahead)
+    def _note_lookups(self, words: str) -> None:
+        for line in self.query(".asked").results(Static):
+            line.update(plain(words))
+        for view in self.query(".asking"):
+            view.take(self.answers)  # type: ignore[attr-defined]
 
     def _note_ahead(self, has_begun: bool) -> None:
         for line in self.query(".ahead").results(Static):
@@ -176,6 +161,8 @@ class Wizard(App[int]):
         if self.answers != before:
             self._save()
         self._mark_position()
+        if self._looks_ahead:
+            self._meanwhile()
         for view in self.query(".asking"):
             view.take(self.answers)  # type: ignore[attr-defined]
             if message.moves_on:
@@ -247,9 +234,14 @@ class Wizard(App[int]):
     def _confirm(self) -> None:
         from screens.confirm import confirmation
         from screens.review import blockers
+        from wizard.preview import missing_tools
 
         if blockers(self.answers):
             self.notify("Something stands in the way: see the top of this screen.", severity="warning", markup=False)
+            return
+        if missing := missing_tools(self.answers):
+            names = ", ".join(tool.name for tool in missing)
+            self.notify(f"This machine lacks {names}: install what is missing first.", severity="warning", markup=False)
             return
         self.push_screen(confirmation(self.answers, practice=self.practice), self._confirmed)
 
@@ -278,6 +270,10 @@ class Wizard(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Keys that would do nothing now are not shown."""
+        if action in ("back", "next", "audit") and len(self.screen_stack) > 1:
+            return False
+        if action == "audit":
+            return self.flow.current == "kernel"
         if action == "back":
             return self.flow.back() != self.flow
         if action == "next":
@@ -291,6 +287,12 @@ class Wizard(App[int]):
 
     async def action_next(self) -> None:
         await self.on_went_on()
+
+    def action_audit(self) -> None:
+        """All that the audit says of the chosen kernel, over the form."""
+        from screens.audit.chosen import view
+
+        self.push_screen(view(dict(self.answers)))
 
     async def action_go(self, screen: str) -> None:
         """A jump to a step, if it can lead there now."""
@@ -317,7 +319,7 @@ class Wizard(App[int]):
 
     def action_leave(self) -> None:
         """Asks before it leaves; in a window over the screen it only closes that."""
-        if len(self.screen_stack) > 1:
+        if isinstance(self.screen, ModalScreen):
             self.screen.dismiss(None)
             return
         from screens.building import Building
@@ -332,23 +334,18 @@ class Wizard(App[int]):
         if answer in ("leave", "stop"):
             self.exit(0)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
-        """The palette: every step that one may go to, help, quit."""
-
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: every step that one may go to, help, quit; over the form, what is possible there."""
+        if screen is not self.default_screen:
+            yield from getattr(screen, "commands", tuple)()
+            return
         for name in TITLES:
             if self.flow.can_go(name) and name != self.flow.current:
                 yield SystemCommand(f"Go to {TITLES[name]}", "later answers are kept", partial(self.action_go, name))
+        if self.flow.current == "kernel":
+            yield SystemCommand("Audit", "everything that the audit says of this kernel", self.action_audit)
         yield SystemCommand("Help", "what this question means", self.action_help)
         yield SystemCommand("Quit", "answers and builds are kept", self.action_leave)
-
-    def _handle_exception(self, error: Exception) -> None:
-        """Textual would print every local variable, secrets included: an explanation is printed instead."""
-        self._return_code = 1
-        if self._exception is None:
-            self._exception = error
-            self._exception_event.set()
-            self._exit_renderables.append(Text(safety.crash_text(error)))
-        self._close_messages_no_wait()
 
 
 def _known(answers: Mapping[str, str] | None) -> dict[str, str]:
@@ -375,10 +372,7 @@ def run(
 
     app = Wizard(practice=practice, answers=answers, build=build, offer_unfinished=offer_unfinished, looks_ahead=True)
     code = app.run()
-    if app.build is None or app.stops_build:
-        from wizard.run import ahead
-
-        ahead.end()
+    app.last_duty()
     if app.stops_build and app.build:
         from wizard.run import client
 

@@ -9,6 +9,9 @@ from textual.message_pump import MessagePump
 
 T = TypeVar("T")
 
+BESIDE = "beside the screen"
+"""The name of the threads, for whoever wants to know whether any is still at work."""
+
 
 def in_background(owner: MessagePump, work: Callable[[], T], then: Callable[[T], None]) -> None:
     """Does the work in a daemon thread and hands its result to `then`, on the screen's side, if the owner still lives.
@@ -25,7 +28,7 @@ def in_background(owner: MessagePump, work: Callable[[], T], then: Callable[[T],
             return
         tell(owner, then, result)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name=BESIDE, daemon=True).start()
 
 
 def tell(owner: MessagePump, then: Callable[[T], None], result: T) -> bool:

@@ -1,13 +1,16 @@
 """A build as it runs: its steps, the output of one, and the card when it fails."""
 
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
@@ -16,15 +19,18 @@ from textual.widgets.option_list import Option
 
 from screens.background import in_background, tell
 from screens.card import Card
-from screens.dialogs import Ask, Reading
-from screens.inputs import Choices
+from screens.dialogs import Ask
+from screens.inputs import Rows
 from screens.intents import BuildFinished, EditedAnswers, Left
+from screens.logview import LogView
 from screens.track import LINES, StepTrack, Track, progress_line, row, take_all, times
 from screens.words import plain
+from wizard import folders
 from wizard.explain import Failure, explain
 from wizard.run import client
 from wizard.run.builds import Build
 from wizard.run.events import LAST, Event
+from wizard.run.store import Store
 
 LOG_BYTES = 1 << 20
 """As much of a step's log is read for the pager; the file holds all of it."""
@@ -54,7 +60,7 @@ class Building(Widget):
         self._gone = threading.Event()
 
     def compose(self) -> ComposeResult:
-        yield Choices(markup=False, compact=True, classes="steps")
+        yield Rows(markup=False, compact=True, classes="steps")
         with Vertical(classes="details"):
             yield Static("", classes="why", markup=False)
             yield Static("starting…", classes="progress", markup=False)
@@ -63,7 +69,7 @@ class Building(Widget):
 
     def on_mount(self) -> None:
         self.query_one(Card).display = False
-        self.query_one(Choices).focus()
+        self.query_one(".steps", Rows).focus()
         self.set_interval(1, self._draw)
         self.begin()
 
@@ -120,7 +126,7 @@ class Building(Widget):
             self.post_message(BuildFinished(facts, times(self.track)))
 
     def _list_steps(self) -> None:
-        rows = self.query_one(".steps", Choices)
+        rows = self.query_one(".steps", Rows)
         rows.clear_options()
         rows.add_options([Option(row(step, time.time()), id=step.id) for step in self.track.steps])
         self._shown = None
@@ -136,7 +142,7 @@ class Building(Widget):
 
     def _show_step(self, step: StepTrack) -> None:
         self._shown = step.id
-        rows = self.query_one(".steps", Choices)
+        rows = self.query_one(".steps", Rows)
         rows.highlighted = [one.id for one in self.track.steps].index(step.id)
         log = self.query_one(Log)
         log.clear()
@@ -145,7 +151,7 @@ class Building(Widget):
 
     def _draw(self) -> None:
         now = time.time()
-        rows = self.query_one(".steps", Choices)
+        rows = self.query_one(".steps", Rows)
         for index, step in enumerate(self.track.steps):
             rows.replace_option_prompt_at_index(index, plain(row(step, now)))
         if step_shown := self.track.step(self._shown or ""):
@@ -195,23 +201,44 @@ class Building(Widget):
         match event.button.id:
             case "retry":
                 self.watches = False
-                self.query_one(Choices).focus()
+                self.query_one(".steps", Rows).focus()
                 self.begin()
             case "edit":
                 self.post_message(EditedAnswers())
+            case "shell":
+                self._open_shell()
             case "log":
                 self.action_open_log()
             case "leave":
                 self.post_message(Left())
 
+    def _log_of(self, step: str) -> Path:
+        """Where the step's output goes; what was begun ahead of the build, or by another one, writes elsewhere."""
+        own = self.build.logs / f"{step}.log"
+        track = self.track.step(step)
+        elsewhere = Store(folders.results()).said(track.key) if track and track.key and not own.exists() else None
+        return elsewhere or own
+
+    def _open_shell(self) -> None:
+        """A shell where the step works: what is there can be looked at, and tried by hand."""
+        step = self.track.current
+        place = self.build.work / step.id if step else self.build.work
+        folder = place if place.is_dir() else self.build.folder
+        try:
+            with self.app.suspend():
+                print(f"A shell in {folder}; leave it with exit to come back.", flush=True)
+                subprocess.run([os.environ.get("SHELL") or "/bin/sh"], cwd=folder, check=False)
+        except (SuspendNotSupported, OSError) as error:
+            self.notify(f"No shell can be opened from here ({error}): cd {folder}", severity="warning", markup=False)
+
     def action_open_log(self) -> None:
         """The log of the step that is shown, as the file has it."""
         step = self._shown or (self.track.current.id if self.track.current else "runner")
-        path = self.build.logs / f"{step}.log"
+        path = self._log_of(step)
         try:
             with path.open("rb") as file:
                 file.seek(max(0, path.stat().st_size - LOG_BYTES))
                 text = file.read().decode(errors="replace")
         except OSError as error:
             text = f"There is no log yet: {error}"
-        self.app.push_screen(Reading(str(path), text, is_log=True))
+        self.app.push_screen(LogView(str(path), text))

@@ -27,7 +27,8 @@ class Card(Vertical):
         with Horizontal(classes="buttons"):
             yield Button("Retry", id="retry", compact=True, variant="primary")
             yield Button("Edit answers", id="edit", compact=True)
-            yield Button("Open log", id="log", compact=True)
+            yield Button("Shell", id="shell", compact=True)
+            yield Button("Log", id="log", compact=True)
             yield Button("Quit, resume later", id="leave", compact=True)
 
     def take(self, explanation: Mapping[str, Any], build_id: str) -> None:

@@ -3,6 +3,7 @@
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option as Row
 
@@ -18,6 +19,12 @@ LONG = 12
 
 class Shut(Static, can_focus=True):
     """The value of a choice; focused, it makes its field open."""
+
+    # Opening moves what is below: only once the button is up, or it would be let go of over something else.
+    FOCUS_ON_CLICK = False
+
+    def on_click(self) -> None:
+        self.focus()
 
 
 class Field(Vertical):
@@ -68,7 +75,7 @@ class Field(Vertical):
         if self.question.kind == "choice":
             self.query_one(Shut).update(self._shown())
             if self.display:
-                self._fill_options()
+                self._fill_options(keeps_place=self.has_class("-open"))
         elif not self.query_one(Entry).has_focus:
             self.query_one(Entry).value = self.value
         self._note()
@@ -102,25 +109,25 @@ class Field(Vertical):
         option = next((row for row in self._options if row.value == self.value), None)
         return plain(option.label if option else self.value)
 
-    def _fill_options(self) -> None:
+    def _fill_options(self, *, keeps_place: bool = False) -> None:
+        """Lists the options; the highlight is on the answer, or where it was."""
         if self.question.kind != "choice":
             return
         rows = self.query_one(Choices)
+        looked_at = rows.highlighted_option.id if rows.highlighted_option and keeps_place else None
         rows.clear_options()
-        wanted = self._filter.lower()
-        found = [option for option in self._options if wanted in f"{option.value} {option.label} {option.note}".lower()]
-        width = min(max((len(option.label) for option in found), default=0), 24)
+        found = questions.narrowed(self._options, self._filter)
+        width = min(max((len(option.label) for option in found), default=0), 32)
         for option in found:
             mark = "●" if option.value == self.value else "✗" if option.impossible else " "
-            text = f"{mark} {option.label:<{width}}  {option.impossible or option.note}".rstrip()
-            rows.add_option(Row(plain(text), id=option.value, disabled=bool(option.impossible)))
-        values = [option.value for option in found]
-        rows.highlighted = values.index(self.value) if self.value in values and not self._impossible() else None
+            text = plain(f"{mark} {option.label:<{width}}  {option.words}".rstrip())
+            prompt = Content.styled(text, "$text-muted") if option.outdone else Content(text)
+            rows.add_option(Row(prompt, id=option.value, disabled=bool(option.impossible)))
+        values = [option.value for option in found if not option.impossible]
+        wanted = looked_at if looked_at in values else self.value
+        rows.highlighted = rows.get_option_index(wanted) if wanted in values else None
         if rows.highlighted is None:
             rows.action_first()
-
-    def _impossible(self) -> bool:
-        return any(option.impossible for option in self._options if option.value == self.value)
 
     def _note(self) -> None:
         """What is wrong comes first; else where the value came from."""
@@ -132,7 +139,7 @@ class Field(Vertical):
         default = self.default
         words = [f"default: {default.value or 'empty'} ({default.origin})"]
         if self.question.kind == "choice" and len(self._options) > LONG:
-            words.append(f"narrowed to “{self._filter}”" if self._filter else "type to narrow the list")
+            words.append(f"narrowed to “{self._filter}”" if self._filter else "type to narrow")
         note.update(plain(" · ".join(words)))
 
     def on_key(self, event: events.Key) -> None:

@@ -102,9 +102,11 @@ class Asking(Widget):
         self._first = first
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="left", can_focus=False):
-            yield Form(self._screen, self._answers)
-            yield buttons("Next")
+        with Vertical(classes="left"):
+            with VerticalScroll(classes="questions", can_focus=False):
+                yield Form(self._screen, self._answers)
+                yield Static("", classes="asked", markup=False)
+            yield buttons("Next", *AUDIT.get(self._screen, ()))
         yield Preview(self._screen, self._answers)
 
     def on_mount(self) -> None:
@@ -125,14 +127,22 @@ class Asking(Widget):
     def _preview(self, event: Considered) -> None:
         self.query_one(Preview).draw({**self._answers, event.path: event.text})
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
+    async def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "audit":
+            await self.run_action("app.audit")
+            return
         self.post_message(WentBack() if event.button.id == "back" else WentOn())
 
 
-def buttons(on: str) -> Horizontal:
-    """The way back and the way on."""
+AUDIT = {"kernel": (("audit", "Whole audit (F3)"),)}
+"""What a screen has beside the ways back and on: the button's name and its words."""
+
+
+def buttons(on: str, *others: tuple[str, str]) -> Horizontal:
+    """The way back, the way on, and what else there is."""
     return Horizontal(
         Button("Back", id="back", compact=True),
         Button(on, id="next", compact=True, variant="primary"),
+        *(Button(words, id=name, compact=True) for name, words in others),
         classes="buttons",
     )

@@ -11,9 +11,25 @@ Up, Down  move the highlight; the preview follows it
 Tab       the next question; Shift+Tab the one before
 Escape    the screen before
 Ctrl+N    the next screen
-Ctrl+P    any step, by its name
+Ctrl+P    a step that you have been at, by its name
 F1        help for the question that you are at
 Ctrl+C    quit; answers and builds are kept"""
+
+BUILD_KEYS = """\
+Up, Down  look at another step: its reason, its command, its output
+l         the whole log of the step, to read and to search
+c         copy the command that a failure's card names
+Tab       from the steps to the output, or to the card's buttons
+Ctrl+C    leave: the build can go on in the background, or stop and go on later
+
+Each step runs as soon as those that it needs are finished. What is finished is kept on the disk: however the wizard
+or the build ends, the next start goes on from there."""
+
+DONE_KEYS = """\
+Enter     closes the wizard
+Ctrl+C    closes the wizard
+
+The AMI stays where it is, and so does the build: `ami-wizard builds` lists both."""
 
 
 def field_help(question: Question, answers: Mapping[str, str]) -> tuple[str, str]:
@@ -28,5 +44,5 @@ def field_help(question: Question, answers: Mapping[str, str]) -> tuple[str, str
 
 
 def screen_help(screen: str) -> tuple[str, str]:
-    """The keys."""
-    return f"{TITLES[screen]}: the keys", KEYS
+    """The keys, and on the last screens what goes on."""
+    return f"{TITLES[screen]}: the keys", {"build": BUILD_KEYS, "done": DONE_KEYS}.get(screen, KEYS)

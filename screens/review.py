@@ -79,6 +79,7 @@ class Review(Widget):
         with VerticalScroll(classes="left", can_focus=False):
             yield Choices(markup=False, compact=True, classes="blockers")
             yield Form("review", self._answers)
+            yield Static("", classes="warned", markup=False)
             yield Static("", classes="identity", markup=False)
             yield Static("", classes="ahead", markup=False)
             yield InstallWanted(self.look_for_tools)
@@ -104,7 +105,13 @@ class Review(Widget):
         rows.clear_options()
         rows.add_options([Option(plain(f"! {label(one)}: {one.message}"), id=one.place) for one in found])
         rows.action_first()
+        in_background(
+            self, lambda: audit_says(answers), lambda words: self.query_one(".warned", Static).update(plain(words))
+        )
         self.look_for_tools()
+
+    def _warn(self, words: str) -> None:
+        self.query_one(".warned", Static).update(plain(words))
 
     def look_for_tools(self) -> None:
         """What the machine lacks, as it is now."""
@@ -152,6 +159,18 @@ def blockers(answers: Answers) -> list[Problem]:
     from wizard.recipe import problems_of
 
     return list(problems_of(questions.tables(answers)))
+
+
+def audit_says(answers: Answers) -> str:
+    """What the kernel's audit warns of; nothing when the kernel is fit, or when there is none to judge yet."""
+    from wizard.explain import Failure
+    from wizard.preview.kernel import warning
+
+    try:
+        said = warning(answers)
+    except Failure:
+        return ""
+    return f"! The kernel: {said}" if said else ""
 
 
 def question_at(place: str) -> questions.Question | None:

@@ -25,6 +25,7 @@ class StepTrack:
     title: str
     why: str
     state: str = "waiting"
+    key: str = ""
     command: str = ""
     started: float = 0.0
     took: float | None = None
@@ -88,7 +89,7 @@ def _step(step: StepTrack, event: Event) -> StepTrack:
     now = event.get("time", 0.0)
     match event["event"]:
         case "step_started":
-            return replace(step, state="running", started=now, said=now)
+            return replace(step, state="running", key=event.get("key", ""), started=now, said=now)
         case "step_reused":
             return replace(step, state="reused", took=event.get("seconds"))
         case "step_finished":

@@ -15,6 +15,9 @@ STATES: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "failed"),
     "stopped": ("■", "stopped"),
     "new": ("○", "not started"),
+    "boot": ("✗", "boot"),
+    "access": ("!", "access"),
+    "recommended": ("·", "better"),
 }
 
 _CONTROL = {code: "·" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}

@@ -62,13 +62,13 @@ def test_a_partitioned_image_gets_the_newest_hd0_as_aws_advises() -> None:
 
 def test_an_unpartitioned_image_is_never_given_an_hd00() -> None:
     for region, arch in {(row.region, row.arch) for row in all_akis()}:
-        assert choose(region, arch, partitioned=False).device == "hd0"
+        assert choose(region, arch, "none").device == "hd0"
 
 
 def test_an_old_hd0_is_not_trusted_with_a_partitioned_disk() -> None:
     old = next(row for row in all_akis() if (row.device, row.version) == ("hd0", "1.03"))
-    assert not reads(old, partitioned=True)
-    assert reads(old, partitioned=False)
+    assert not reads(old, "dos")
+    assert reads(old, "none")
 
 
 def test_an_arm64_instance_is_never_offered_an_aki() -> None:
@@ -98,19 +98,27 @@ def test_matching_puts_the_one_to_use_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("aki", "arch", "partitioned", "reason"),
+    ("aki", "arch", "table", "reason"),
     [
-        ("aki-5c21674b", "x86_64", True, None),
-        ("aki-919dcaf8", "x86_64", True, "superseded by 1.05"),
-        ("aki-5c21674b", "i386", True, "64-bit only"),
-        ("aki-04206613", "x86_64", True, "32-bit only"),
-        ("aki-499ccb20", "x86_64", False, "reads only partitioned images"),
-        ("aki-88aa75e1", "x86_64", True, "reads only unpartitioned images"),
+        ("aki-5c21674b", "x86_64", "dos", None),
+        ("aki-919dcaf8", "x86_64", "dos", "superseded by 1.05"),
+        ("aki-5c21674b", "i386", "dos", "64-bit only"),
+        ("aki-04206613", "x86_64", "dos", "32-bit only"),
+        ("aki-499ccb20", "x86_64", "none", "reads only partitioned images"),
+        ("aki-88aa75e1", "x86_64", "dos", "reads only unpartitioned images"),
+        (
+            "aki-88aa75e1",
+            "x86_64",
+            "none",
+            "superseded by 1.05: cannot read GPT, only gzip kernels, menu.lst in one place",
+        ),
+        ("aki-88aa75e1", "x86_64", "gpt", "reads only unpartitioned images"),
+        ("aki-b4aa75dd", "x86_64", "gpt", "cannot read GPT"),
     ],
 )
-def test_every_id_that_is_not_chosen_says_why(aki: str, arch: str, partitioned: bool, reason: str | None) -> None:
+def test_every_id_that_is_not_chosen_says_why(aki: str, arch: str, table: str, reason: str | None) -> None:
     row = next(row for row in all_akis() if row.aki == aki)
-    assert why_not(row, "us-east-1", arch, partitioned) == reason
+    assert why_not(row, "us-east-1", arch, table) == reason
 
 
 def test_an_id_of_another_region_is_not_valid_here() -> None:

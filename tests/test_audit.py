@@ -1,5 +1,6 @@
 """The kernel audit: verdicts and what they rest on."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from wizard import presets
 from wizard.explain import Failure
-from wizard.kernel.audit import Verdict, audit, needs_initramfs, profiles_for
+from wizard.kernel.audit import Start, Verdict, audit, needs_initramfs, profiles_for
 from wizard.kernel.config import KernelConfig, packed_as, parse, recorded, unseen
 from wizard.kernel.profiles import Version, numbers, profile
 
@@ -63,7 +64,10 @@ def test_debians_amd64_kernel_boots_everywhere_and_its_cloud_kernel_not_under_pv
     cloud = recorded("debian-bookworm-cloud-amd64")
     assert worst(audit(cloud, "hvm-x86_64")) == set()
     assert worst(audit(cloud, "pv-x86_64")) == {"KERNEL_LZ4"}
-    assert audit(recorded("debian-bookworm-cloud-arm64"), "hvm-arm64").boots is True
+    for name in ("debian-bookworm-arm64", "debian-bookworm-cloud-arm64"):
+        assert worst(audit(recorded(name), "hvm-arm64")) == set()
+    for name in ("pv-x86_64", "hvm-x86_64"):
+        assert worst(audit(recorded("debian-bookworm-rt-amd64"), name)) == set()
 
 
 def test_a_kernel_that_was_packed_again_with_gzip_is_judged_as_what_it_is_now() -> None:
@@ -97,7 +101,7 @@ def test_a_lost_console_or_network_is_access_and_not_boot(name: str, option: str
 def test_a_disk_driver_as_a_module_will_do_with_an_initramfs_only() -> None:
     config = changed(recorded("debian-bookworm-amd64"), BLK_DEV_NVME="m")
     assert audit(config, "hvm-x86_64").boots is True
-    without = audit(config, "hvm-x86_64", initramfs=False)
+    without = audit(config, "hvm-x86_64", Start(initramfs=frozenset()))
     assert without.boots is False
     assert "BLK_DEV_NVME" in worst(without)
 
@@ -109,7 +113,7 @@ def test_an_initramfs_is_of_no_use_to_a_kernel_that_cannot_unpack_one() -> None:
 
 def test_a_network_driver_as_a_module_needs_no_initramfs() -> None:
     config = changed(recorded("debian-bookworm-amd64"), ENA_ETHERNET="m")
-    assert "ENA_ETHERNET" not in worst(audit(config, "hvm-x86_64", initramfs=False))
+    assert "ENA_ETHERNET" not in worst(audit(config, "hvm-x86_64", Start(initramfs=frozenset())))
 
 
 def test_an_option_that_the_version_does_not_have_is_not_missed() -> None:
@@ -201,7 +205,8 @@ def test_an_initramfs_is_needed_where_the_disk_driver_or_the_root_file_system_is
 ) -> None:
     every = {rule.name: "y" for name in presets.names("kernel") for rule in profile(name).rules}
     config = KernelConfig({**every, **options}, (6, 1), "x86_64")
-    assert needs_initramfs(config, virtualization, root_fs, "gpt") is needed
+    kind = {"paravirtual": "pv-x86_64", "hvm": "hvm-x86_64"}[virtualization]
+    assert needs_initramfs(config, kind, Start(root=root_fs, table="gpt")) is needed
 
 
 @pytest.mark.parametrize("name", presets.names("kernel"))
@@ -214,6 +219,13 @@ def test_every_rule_says_why_what_breaks_and_where_that_is_written(name: str) ->
         assert not rule.why.startswith(("As ", "See "))
         assert not rule.breaks.startswith(("As ", "See "))
         assert rule.since is None or rule.until is None or rule.since <= rule.until
+
+
+@pytest.mark.parametrize("name", presets.names("kernel"))
+def test_no_rule_rests_on_what_nobody_has_looked_up(name: str) -> None:
+    """A source names something that can be read: a kernel's file, a commit, a manual."""
+    for rule in profile(name).own:
+        assert not re.search(r"\(verify\)|to verify|general kernel knowledge", rule.source), f"{name} {rule.name}"
 
 
 def test_versions_are_compared_as_numbers() -> None:
@@ -233,3 +245,84 @@ def test_the_verdict_always_follows_from_the_findings(options: dict[str, str]) -
     assert verdict.boots is ("boot" not in severities)
     assert verdict.reachable is not bool({"boot", "access"} & set(severities))
     assert severities == sorted(severities, key=("boot", "access", "recommended").index)
+
+
+XEN_GUEST = changed(recorded("debian-bookworm-amd64"), XEN_BLKDEV_FRONTEND="m", EXT4_FS="m")
+
+
+def test_without_a_look_into_the_initramfs_the_verdict_names_the_modules_that_it_must_hold() -> None:
+    verdict = audit(XEN_GUEST, "pv-x86_64", Start(root="ext4", table="dos"))
+    assert verdict.boots is True
+    assert {"xen-blkfront", "ext4"} <= set(verdict.provided)
+
+
+def test_an_initramfs_that_was_looked_into_must_hold_them() -> None:
+    held = frozenset({"xen_blkfront", "ext4"})
+    assert audit(XEN_GUEST, "pv-x86_64", Start(initramfs=held, root="ext4")).boots is True
+    lacking = audit(XEN_GUEST, "pv-x86_64", Start(initramfs=held - {"xen_blkfront"}, root="ext4"))
+    assert worst(lacking) == {"XEN_BLKDEV_FRONTEND"}
+    assert lacking.provided == ()
+
+
+@pytest.mark.parametrize(
+    ("pv_grub", "severity"), [(None, "recommended"), ("1.05", None), ("1.04", None), ("1.03", "boot"), ("1.01", "boot")]
+)
+def test_an_xz_kernel_is_judged_by_the_pv_grub_that_will_load_it(pv_grub: str | None, severity: str | None) -> None:
+    verdict = audit(recorded("debian-bookworm-amd64"), "pv-x86_64", Start(pv_grub=pv_grub))
+    found = {finding.severity for finding in verdict.findings if finding.option == "KERNEL_XZ"}
+    assert found == ({severity} if severity else set())
+
+
+def test_the_first_pv_grub_alone_dies_of_kernels_aligned_to_16_mib() -> None:
+    config = changed(recorded("debian-bookworm-amd64"), KERNEL_XZ="n", KERNEL_GZIP="y", PHYSICAL_ALIGN="0x1000000")
+    assert worst(audit(config, "pv-x86_64", Start(pv_grub="1.01"))) == {"PHYSICAL_ALIGN"}
+    assert worst(audit(config, "pv-x86_64", Start(pv_grub="1.02"))) == set()
+
+
+@pytest.mark.parametrize(("table", "option"), [("gpt", "EFI_PARTITION"), ("dos", "MSDOS_PARTITION")])
+def test_the_partition_table_of_the_root_disk_must_be_read(table: str, option: str) -> None:
+    both = recorded("debian-bookworm-amd64")
+    without = changed(both, **{option: "n"})
+    assert worst(audit(both, "hvm-x86_64", Start(table=table))) == set()
+    assert worst(audit(without, "hvm-x86_64", Start(table=table))) == {option}
+    assert worst(audit(without, "hvm-x86_64")) == set(), "the other table may be meant"
+    neither = changed(both, EFI_PARTITION="n", MSDOS_PARTITION="n")
+    assert worst(audit(neither, "hvm-x86_64")) == {"MSDOS_PARTITION"}
+    assert worst(audit(neither, "pv-x86_64", Start(table="none"))) == set()
+
+
+def test_a_start_by_uefi_asks_for_the_efi_stub_and_one_by_bios_does_not() -> None:
+    config = changed(recorded("debian-bookworm-amd64"), EFI_STUB="n")
+    assert worst(audit(config, "hvm-x86_64", Start(boot_mode="uefi-preferred"))) == {"EFI_STUB"}
+    assert worst(audit(config, "hvm-x86_64", Start(boot_mode="legacy-bios"))) == set()
+
+
+def test_the_root_file_system_that_was_chosen_counts_and_no_other() -> None:
+    config = changed(recorded("debian-bookworm-amd64"), BTRFS_FS="n")
+    assert worst(audit(config, "hvm-x86_64", Start(root="btrfs"))) == {"BTRFS_FS"}
+    assert worst(audit(config, "hvm-x86_64", Start(root="ext4"))) == set()
+
+
+def test_a_part_of_something_that_is_off_is_not_missed_for_itself() -> None:
+    config = changed(recorded("debian-bookworm-amd64"), HVC_XEN="n", HVC_IRQ="n", HVC_XEN_FRONTEND="n")
+    options = {finding.option for finding in audit(config, "pv-x86_64").findings}
+    assert "HVC_XEN" in options
+    assert not options & {"HVC_IRQ", "HVC_XEN_FRONTEND"}
+
+
+def test_an_answer_that_is_not_known_says_what_is_missing_to_know_it() -> None:
+    assert "cut off" in audit(parse(""), "hvm-x86_64").unknown
+    assert "config" in audit(unseen("x86_64", "6.1.0"), "hvm-x86_64").unknown
+    assert audit(recorded("debian-bookworm-amd64"), "hvm-x86_64").unknown == ""
+
+
+def test_every_module_that_is_needed_early_has_a_name() -> None:
+    for name in presets.names("kernel"):
+        for rule in profile(name).own:
+            assert not rule.early or rule.wanted != "y-or-m" or rule.module, f"{name} {rule.name}"
+
+
+def test_only_what_is_merely_recommended_waits_for_something_else() -> None:
+    """A fragment that mends a config must not bring up what stops it next."""
+    for name in presets.names("kernel"):
+        assert all(not rule.only_if or rule.severity == "recommended" for rule in profile(name).own)

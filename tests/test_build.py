@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -20,12 +19,15 @@ from typing import Any
 
 import pytest
 
+from wizard.boot.lab import machine
+from wizard.boot.lab.bundle import xen_bundle
+from wizard.boot.lab.run import Boot, boot
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.read_back import read_back
 from wizard.cloud.session import client
 from wizard.run.builds import Build
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("build")]
+pytestmark = pytest.mark.slow
 
 RECIPE = """\
 name = "{name}"
@@ -255,60 +257,64 @@ def test_the_image_starts_from_an_nvme_disk_to_a_login_prompt(
 ) -> None:
     """As on Nitro: by BIOS (SeaBIOS) and by UEFI (OVMF), the console on the serial port."""
     before = digest(Path(hvm["image"]))
-    text = console_of(Path(hvm["image"]), firmware, tmp_path)
-    assert b"login: " in text, text[-1500:].decode("utf-8", "replace")
+    seen = started(Path(hvm["image"]), firmware, tmp_path)
+    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
     assert digest(Path(hvm["image"])) == before
 
 
-def console_of(image: Path, firmware: str, folder: Path) -> bytes:
-    """What a machine says on its serial port until it asks for a login, or gives up."""
-    console = folder / f"console-{firmware}.log"
-    command = [
-        *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"),
-        *("-smp", "2", "-m", "1024", "-display", "none", "-vga", "none", "-nodefaults", "-no-user-config"),
-        *("-no-reboot", "-monitor", "none", "-serial", f"file:{console}"),
-        *("-drive", f"if=none,id=d0,format=raw,snapshot=on,file={image}"),
-        *("-device", "nvme,serial=vol0123456789abcdef0,drive=d0"),
-    ]
-    if firmware == "uefi":
-        shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", folder / "vars.fd")
-        command += ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"]
-        command += ["-drive", f"if=pflash,format=raw,unit=1,file={folder / 'vars.fd'}"]
-    with subprocess.Popen(command) as machine:
-        try:
-            return wait_for(console, re.compile(rb"login: |Kernel panic|emergency|rescue>"), 240)
-        finally:
-            machine.kill()
+def started(image: Path, kind: str, folder: Path) -> Boot:
+    """The image in a machine like EC2's ("bios", "uefi" or "pv"), until it asks for a login or has failed."""
+    logs = machine.Logs(folder / f"{kind}-guest.log", folder / f"{kind}-lab.log")
+    if kind == "pv":
+        return boot(machine.paravirtual(xen_bundle(), image, logs), logs, until="login", timeout=400)
+    variables = Path(shutil.copy(machine.OVMF_VARIABLES, folder / "vars.fd")) if kind == "uefi" else None
+    return boot(machine.nvme(image, logs, uefi_variables=variables), logs, until="login", timeout=240)
 
 
-def wait_for(path: Path, sign: "re.Pattern[bytes]", within_seconds: float) -> bytes:
-    deadline = time.monotonic() + within_seconds
-    while True:
-        text = path.read_bytes() if path.exists() else b""
-        if sign.search(text) or time.monotonic() > deadline:
-            return text
-        time.sleep(0.3)
-
-
-def test_a_kernel_of_ones_own_with_its_modules_starts_to_a_login_prompt(hvm: dict[str, Any], world: Path) -> None:
-    """Debian's, taken out of its package as if one had built it: image, config and modules in a folder."""
-    package = next((world / "downloads").glob("linux-image-6*-cloud-amd64_*.deb"))
-    folder = world / "own"
-    subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
-    release = next((folder / "lib" / "modules").iterdir()).name
-    made = build(
-        folder,
-        RECIPE.format(name="own-kernel")
-        + f"""
+OWN_KERNEL = """
 [kernel]
 source = "files"
 image = "boot/vmlinuz-{release}"
 config = "boot/config-{release}"
 modules = "lib/modules/{release}"
-""",
-        home=world,
+"""
+
+
+@pytest.fixture(scope="module")
+def own(hvm: dict[str, Any], world: Path) -> tuple[Path, str]:
+    """Debian's cloud kernel, taken out of its package as if one had built it, and its release."""
+    package = next((world / "downloads").glob("linux-image-6*-cloud-amd64_*.deb"))
+    folder = world / "own"
+    subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
+    return folder, next((folder / "lib" / "modules").iterdir()).name
+
+
+def test_a_kernel_of_ones_own_with_its_modules_starts_to_a_login_prompt(own: tuple[Path, str], world: Path) -> None:
+    folder, release = own
+    made = build(folder, RECIPE.format(name="own-kernel") + OWN_KERNEL.format(release=release), home=world)
+    seen = started(Path(made["image"]), "bios", world)
+    assert seen.verdict.came_up, seen.console[-1500:]
+
+
+def test_a_kernel_that_pv_grub_cannot_unpack_is_packed_again_and_starts_under_xen(
+    own: tuple[Path, str], in_world: Path, tmp_path: Path
+) -> None:
+    """Packed with lz4 as Debian ships it, PV-GRUB stops; the plan's own step cures it.  (GRUB for Xen stands in.)"""
+    folder, release = own
+    pv = f'{RECIPE.format(name="own-pv")}virtualization = "paravirtual"\n{OWN_KERNEL.format(release=release)}'
+    made = build(folder, pv, home=in_world)
+    seen = started(Path(made["image"]), "pv", tmp_path)
+    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
+    left = build(
+        folder, pv.replace("own-pv", "own-pv-as-it-is") + 'repack = "never"\n', "--until", "image", home=in_world
     )
-    assert b"login: " in console_of(Path(made["image"]), "bios", world)
+    assert started(Path(left["image"]), "pv", tmp_path).verdict.came_up is False
+
+
+def test_the_classic_of_2011_starts_under_xen(classic: dict[str, Any], in_world: Path, tmp_path: Path) -> None:
+    """Paravirtual, ext3 /boot with menu.lst, btrfs root, Debian's kernel as it is packed (xz)."""
+    seen = started(Path(classic["image"]), "pv", tmp_path)
+    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
 
 
 def test_the_recorded_kernel_config_is_judged_like_the_one_in_the_image(

@@ -35,7 +35,7 @@ def test_without_a_terminal_it_says_how_to_remove_and_not_how_to_make_an_ami(bui
     assert isinstance(failure, Failure)
     card = explain(failure)
     assert card.code == "not-a-terminal-to-remove"
-    assert card.do[0].endswith(f"`ami-wizard clean {build.id} --cloud --yes`")
+    assert card.do[0].endswith(f"ami-wizard clean {build.id} --cloud --yes`")
     assert "practice" not in " ".join([card.what, card.why, *card.do])
     assert build.recipe_path.exists()
 

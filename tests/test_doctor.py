@@ -12,7 +12,7 @@ from wizard import folders, host
 from wizard.cli import doctor as module
 from wizard.cli.doctor import as_text, doctor, examine, install_packages
 from wizard.explain import Failure
-from wizard.run import runner
+from wizard.run import room
 
 look_at_namespaces = module._namespaces
 
@@ -21,7 +21,7 @@ look_at_namespaces = module._namespaces
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine that has every needed program and lacks the others; its programs are files in the folder given."""
     monkeypatch.setenv("AMI_WIZARD_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(runner, "NEEDED_MIB", 1)
+    monkeypatch.setattr(room, "NEEDED_MIB", 1)
     monkeypatch.setattr(module, "TEMPORARY_MIB", 1)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(host.Tool, "found", lambda tool: _found(tmp_path / "bin", tool))
@@ -90,7 +90,7 @@ def test_with_json_standard_output_is_one_object_of_the_documented_shape(machine
 
 
 def test_too_little_room_is_a_problem_before_a_build_finds_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "NEEDED_MIB", 10**9)
+    monkeypatch.setattr(room, "NEEDED_MIB", 10**9)
     result = run()
     assert result.return_value == 1
     assert "TOO LITTLE" in result.stdout

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kernels import CONFIG, PACKINGS, bzimage, elf
 
 from wizard.boot.commandline import kernel_arguments
 from wizard.boot.grub import grub_cfg
 from wizard.boot.menu_lst import menu_files, menu_lst
 from wizard.disk.layout import DiskIds, fstab, layouts, load, sfdisk_script
 from wizard.distro.sources import mirrors
-from wizard.plan.build import Occasion, plan
+from wizard.plan.build import Occasion, plan, tools_of
 from wizard.plan.defaults import fitting_layouts
 from wizard.plan.prose import prose
 from wizard.plan.script import script
@@ -205,3 +206,76 @@ def test_the_mirror_comes_from_the_recipe_then_from_the_host_then_from_the_insta
     assert mirrors("http://mine.example.org/debian", "bookworm", tmp_path) == (
         "deb http://mine.example.org/debian bookworm main",
     )
+
+
+def own_kernel(folder: Path, packing: str, virtualization: str, config: str = CONFIG) -> Recipe:
+    """A recipe for a kernel of one's own, which is packed so."""
+    image, beside = folder / "bzImage", folder / "config"
+    image.write_bytes(bzimage(PACKINGS[packing](elf(config=config))))
+    beside.write_text(config)
+    answers = {"kernel.source": "files", "kernel.image": str(image), "kernel.config": str(beside)}
+    layout = {"paravirtual": "single-ext4", "hvm": "gpt-ext4"}[virtualization]
+    return recipe_for("x86_64", virtualization, layout, **answers)
+
+
+def test_a_kernel_that_pv_grub_cannot_unpack_is_packed_again_by_commands_that_the_plan_shows(tmp_path: Path) -> None:
+    made = plan(own_kernel(tmp_path, "zstd", "paravirtual"), OCCASION)
+    assert "zstd -dc | gzip -n -9 > kernel/tree/boot/vmlinuz-" in script(made)
+    assert "packed with zstd, which this PV-GRUB cannot unpack" in prose(made, 10_000)
+    assert "zstd" in tools_of(own_kernel(tmp_path, "zstd", "paravirtual"))
+
+
+@pytest.mark.parametrize(("packing", "virtualization"), [("xz", "paravirtual"), ("zstd", "hvm")])
+def test_a_kernel_that_its_loader_can_unpack_is_copied_as_it_is(
+    packing: str, virtualization: str, tmp_path: Path
+) -> None:
+    text = script(plan(own_kernel(tmp_path, packing, virtualization), OCCASION))
+    assert "gzip -n" not in text
+    assert "cp " in text
+
+
+def test_who_says_never_gets_the_kernel_as_it_is(tmp_path: Path) -> None:
+    asked = own_kernel(tmp_path, "zstd", "paravirtual")
+    never = asked.model_copy(update={"kernel": asked.kernel.model_copy(update={"repack": "never"})})
+    assert "gzip -n" not in script(plan(never, OCCASION))
+
+
+def with_options(*options: str) -> str:
+    """A whole config with these options and no others that matter."""
+    return CONFIG + "".join(f"CONFIG_{option}=y\n" for option in options)
+
+
+def test_aws_is_told_what_the_kernel_can_do_and_nothing_else(tmp_path: Path) -> None:
+    able = registration(plan(own_kernel(tmp_path, "gzip", "hvm", with_options("ENA_ETHERNET", "EFI_STUB")), OCCASION))
+    assert able["EnaSupport"] is True
+    assert "SriovNetSupport" not in able
+    assert able["BootMode"] == "uefi-preferred"
+    without = registration(plan(own_kernel(tmp_path, "gzip", "hvm", with_options("IXGBEVF", "EFI_STUB")), OCCASION))
+    assert "EnaSupport" not in without
+    assert without["SriovNetSupport"] == "simple"
+
+
+def test_without_a_boot_mode_in_the_recipe_it_is_one_that_the_kernel_can_do(tmp_path: Path) -> None:
+    for options, mode in ((("EFI_STUB",), "uefi-preferred"), ((), "legacy-bios")):
+        asked = own_kernel(tmp_path, "gzip", "hvm", with_options(*options))
+        silent = asked.model_copy(update={"target": asked.target.model_copy(update={"boot_mode": None})})
+        assert registration(plan(silent, OCCASION))["BootMode"] == mode
+
+
+def test_nitrotpm_goes_with_uefi_alone_and_a_kernel_that_has_its_driver(tmp_path: Path) -> None:
+    for mode, options, told in (
+        ("uefi", ("EFI_STUB", "TCG_CRB"), "v2.0"),
+        ("uefi", ("EFI_STUB",), None),
+        ("uefi-preferred", ("EFI_STUB", "TCG_CRB"), None),
+    ):
+        asked = own_kernel(tmp_path, "gzip", "hvm", with_options(*options))
+        recipe_ = asked.model_copy(update={"target": asked.target.model_copy(update={"boot_mode": mode})})
+        assert registration(plan(recipe_, OCCASION)).get("TpmSupport") == told
+
+
+def test_of_a_kernel_whose_config_nobody_has_seen_the_common_is_assumed(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bzimage(PACKINGS["gzip"](elf(config=None))))
+    asked = recipe_for("x86_64", "hvm", "gpt-ext4", **{"kernel.source": "files", "kernel.image": str(image)})
+    told = registration(plan(asked, OCCASION))
+    assert (told["EnaSupport"], told["SriovNetSupport"], told["BootMode"]) == (True, "simple", "uefi-preferred")

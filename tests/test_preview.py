@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import pytest
+from kernels import CONFIG, PACKINGS, bzimage, elf
 
 from wizard import draft, questions
 from wizard.disk.layout import load
 from wizard.plan.build import Occasion, plan
 from wizard.plan.prose import prose
 from wizard.plan.steps import Run, Write
-from wizard.preview import partition_map, preview
+from wizard.preview import preview
+from wizard.preview.disk import partition_map
+from wizard.preview.kernel import warning
+from wizard.targets.akis import all_akis
 
 PV = {"target.arch": "x86_64", "target.virtualization": "paravirtual", "target.region": "us-east-1"}
 HVM = {"target.arch": "x86_64", "target.region": "us-east-1"}
@@ -20,11 +24,26 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMI_WIZARD_HOME", str(tmp_path))
 
 
-def test_the_chosen_aki_comes_first_and_the_others_say_why_not() -> None:
-    rows = [line for line in preview("target", PV).splitlines() if "aki-" in line and "KernelId" not in line]
-    assert rows[0].startswith("▸ aki-5c21674b")
-    assert "superseded by 1.05" in next(row for row in rows if "aki-919dcaf8" in row)
-    assert all(row.startswith("  ") for row in rows[1:])
+def test_a_paravirtual_target_says_what_its_aki_reads_and_what_can_run_it() -> None:
+    text = preview("target", PV)
+    assert text.startswith("aki-5c21674b is PV-GRUB 1.05, hd0")
+    assert "packed with gzip, bzip2, lzo, xz" in text
+    assert "c1, c3, m1, m2, m3, t1" in text
+    assert "KernelId            aki-5c21674b" in text
+
+
+def test_an_older_aki_says_what_is_better_about_the_newest() -> None:
+    old = next(row for row in all_akis() if (row.region, row.arch, row.version) == ("us-east-1", "x86_64", "1.04"))
+    assert "superseded by 1.05" in preview("target", {**PV, "target.aki": old.aki})
+
+
+def test_a_region_without_every_old_type_names_those_that_it_has() -> None:
+    text = preview("target", {**PV, "target.region": "eu-central-1", "target.arch": "i386"})
+    assert "previous generation  c3.large" in text
+
+
+def test_a_region_of_which_nobody_knows_the_types_says_so() -> None:
+    assert "not sure" in preview("target", {**PV, "target.region": "cn-north-1"})
 
 
 def test_an_hvm_target_says_why_it_needs_no_aki() -> None:
@@ -41,7 +60,7 @@ def test_an_arm64_target_without_a_pv_kernel_explains_and_never_raises() -> None
 def test_the_kernel_preview_begins_with_the_verdict() -> None:
     first = preview("kernel", HVM, 200).splitlines()
     assert "linux-image-cloud-amd64" in first[0]
-    assert first[1].endswith("it boots.")
+    assert first[1].endswith("it boots and can be reached.")
 
 
 def test_a_config_without_its_disk_driver_does_not_boot(tmp_path: Path) -> None:
@@ -51,6 +70,33 @@ def test_a_config_without_its_disk_driver_does_not_boot(tmp_path: Path) -> None:
     config.write_text("\n".join([*lines, "# CONFIG_XEN_BLKDEV_FRONTEND is not set", ""]))
     answers = {**PV, "kernel.source": "files", "kernel.config": str(config)}
     assert "does NOT boot" in preview("kernel", answers, 200)
+
+
+def test_a_kernel_that_pv_grub_cannot_unpack_is_packed_again_and_the_screen_says_so(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bzimage(PACKINGS["lz4"](elf(config=CONFIG))))
+    answers = {**PV, "kernel.source": "files", "kernel.image": str(image)}
+    assert "packed again with gzip: PV-GRUB 1.05 cannot unpack lz4" in preview("kernel", answers, 200)
+    assert "KERNEL_LZ4" not in preview("kernel", answers, 200)
+    assert [one.path for one in questions.ask("kernel", answers)][-1] == "kernel.repack"
+    left = {**answers, "kernel.repack": "never"}
+    assert "KERNEL_LZ4: wanted n, found y" in preview("kernel", left, 200)
+    assert "does NOT boot" in warning(left)
+
+
+def test_a_kernel_that_pv_grub_can_unpack_is_left_as_it_is_and_nothing_is_asked(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bzimage(PACKINGS["xz"](elf(config=CONFIG))))
+    answers = {**PV, "kernel.source": "files", "kernel.image": str(image)}
+    assert "packed again" not in preview("kernel", answers, 200)
+    assert "kernel.repack" not in [one.path for one in questions.ask("kernel", answers)]
+    rows = (row for row in all_akis() if (row.region, row.arch, row.device) == ("us-east-1", "x86_64", "hd00"))
+    old = next(row for row in rows if row.version == "1.03")
+    assert "1.03 cannot unpack xz" in preview("kernel", {**answers, "target.aki": old.aki}, 200)
+
+
+def test_a_fit_kernel_gives_no_warning() -> None:
+    assert warning(HVM) == ""
 
 
 def test_a_missing_kernel_file_is_explained_in_the_preview() -> None:

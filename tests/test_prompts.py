@@ -19,7 +19,7 @@ from prompt_toolkit.output import DummyOutput
 from wizard import draft, prompts, questions
 from wizard.cli.new import new
 from wizard.explain import Failure
-from wizard.prompts import choose_unfinished, interview, numbered, run_prompts, wants_plain
+from wizard.prompts import choose_unfinished, fancy, interview, numbered, run_prompts, wants_plain
 from wizard.recipe import dumps
 from wizard.run import builds
 from wizard.run.builds import Build
@@ -204,7 +204,7 @@ def test_numbered_lines_are_for_those_who_ask_and_for_dumb_terminals(environment
 
 def test_no_line_is_wider_than_eighty_columns_but_for_reasons(typed: Typed, capsys: pytest.CaptureFixture[str]) -> None:
     typed()
-    interview(numbered, {})
+    interview(numbered.ask, {})
     assert [
         line for line in capsys.readouterr().out.splitlines() if len(line) > 80 and "not possible" not in line
     ] == []
@@ -275,13 +275,13 @@ def test_starting_removes_the_draft_and_not_starting_keeps_it(typed: Typed) -> N
 
 def test_the_draft_of_another_wizard_outlives_a_start(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     typed("arm64")
-    confirm = prompts.confirm_plainly
+    confirm = numbered.confirm
 
     def meanwhile(question: str, default: bool) -> bool | None:
         draft.save({"target.region": "eu-west-1"})
         return confirm(question, default)
 
-    monkeypatch.setattr(prompts, "confirm_plainly", meanwhile)
+    monkeypatch.setattr(numbered, "confirm", meanwhile)
     run_prompts({}, practice=True)
     assert (found := draft.load()) and found.answers == {"target.region": "eu-west-1"}
 
@@ -367,38 +367,38 @@ def keys() -> Iterator[Callable[[str], None]]:
 
 def test_enter_in_every_list_gives_the_recipe_of_the_defaults(keys: Callable[[str], None]) -> None:
     keys("\r" * len(prompts.applying({})))
-    assert interview(prompts.fancy, {}) == {}
+    assert interview(fancy.ask, {}) == {}
 
 
 def test_a_list_is_searched_by_typing(keys: Callable[[str], None]) -> None:
     keys("\r\r" + "eu-cent" + "\r" * len(prompts.applying({})))
-    assert questions.value("target.region", interview(prompts.fancy, {})) == "eu-central-1"
+    assert questions.value("target.region", interview(fancy.ask, {})) == "eu-central-1"
 
 
 def test_back_is_an_entry_of_every_list(keys: Callable[[str], None]) -> None:
     up = "\x1b[A"
     keys("\r" + up + "\r" + "\x1b[B" + "\r" * (len(prompts.applying({})) + 1))
-    assert interview(prompts.fancy, {}).keys() == {"target.arch"}
+    assert interview(fancy.ask, {}).keys() == {"target.arch"}
 
 
 def test_a_line_that_will_not_do_is_not_taken(keys: Callable[[str], None]) -> None:
     paths = [question.path for question in prompts.applying({})]
     keys("\r" * paths.index("disk.size_gib") + "huge\r" + "\x7f" * 4 + "8\r" + "\r" * len(paths))
-    assert interview(prompts.fancy, {}) == {"disk.size_gib": "8"}
+    assert interview(fancy.ask, {}) == {"disk.size_gib": "8"}
 
 
 def test_control_c_in_a_list_is_an_interruption(keys: Callable[[str], None]) -> None:
     keys("\r\x03")
     with pytest.raises(KeyboardInterrupt):
-        interview(prompts.fancy, {})
+        interview(fancy.ask, {})
 
 
 def test_the_draft_is_offered_in_a_list_too(keys: Callable[[str], None]) -> None:
     draft.save({"target.arch": "arm64"})
     keys("\r")
-    assert prompts.offer_draft(prompts.pick_fancily) == {"target.arch": "arm64"}
+    assert prompts.offer_draft(fancy.pick) == {"target.arch": "arm64"}
     keys("\x1b[B\r")
-    assert prompts.offer_draft(prompts.pick_fancily) == {}
+    assert prompts.offer_draft(fancy.pick) == {}
 
 
 # Through a real terminal.

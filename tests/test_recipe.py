@@ -77,6 +77,30 @@ def test_a_misspelling_in_one_place_does_not_hide_what_is_wrong_in_another() -> 
     assert [text.split(":")[0] for text in found] == ["disk.layuot", "distro.release", "system.timezone"]
 
 
+def test_a_wrong_type_hides_nothing_that_can_be_judged_without_it() -> None:
+    found = problems(
+        {
+            "name": "some-name",
+            "target": {
+                **{"region": "us-esat-1", "arch": "arm64", "virtualization": "paravirtual"},
+                **{"boot_mode": "uefi", "storage": "S3"},
+            },
+            "disk": {"layout": "gpt-ext", "size_gib": "8"},
+            "distro": {"release": "bookwrm", "packages": "htop"},
+            "system": {"timezone": "Europe/Belin"},
+        }
+    )
+    places = ("target.storage", "disk.size_gib", "distro.packages", "target.region", "target.virtualization")
+    more = ("target.boot_mode", "distro.release", "disk.layout", "system.timezone")
+    assert sorted(text.split(":")[0] for text in found) == sorted((*places, *more))
+    assert any("Did you mean us-east-1?" in text for text in found)
+
+
+@pytest.mark.parametrize("mirror", ["htp:/x", "mirror.example.org/debian", "javascript:x", "https:/x"])
+def test_a_mirror_is_an_address_that_apt_can_ask(mirror: str) -> None:
+    assert [text.split(":")[0] for text in problems(answers(distro={"mirror": mirror}))] == ["distro.mirror"]
+
+
 def test_a_misspelt_key_is_not_also_called_missing() -> None:
     assert problems(answers(kernel={"sorce": "files", "image": "bzImage"})) == [
         "kernel.sorce: nobody knows this key. Did you mean source?"

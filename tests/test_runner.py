@@ -267,3 +267,12 @@ def wait_until(so: Any, within_seconds: float = 20) -> None:
     while not so():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_a_runner_that_had_no_room_for_its_last_word_is_said_to_have_met_a_full_disk(tmp_path: Path) -> None:
+    build = Build(tmp_path / "build")
+    build.logs.mkdir(parents=True)
+    (build.logs / "runner.log").write_text("OSError: [Errno 28] No space left on device\n")
+    assert client.runner_died(build)["explanation"]["code"] == "no-space"
+    (build.logs / "runner.log").write_text("")
+    assert client.runner_died(build)["explanation"]["code"] == "runner-killed"

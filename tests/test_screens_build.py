@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Log, Static
+from waits import wait_for
 
 from screens.app import Wizard
 from screens.building import Building, Engine
 from screens.card import Card, command_in
-from screens.dialogs import Ask, Reading
+from screens.dialogs import Ask
 from screens.farewell import farewell
-from screens.inputs import Choices
+from screens.inputs import Choices, Rows
+from screens.logview import LogView
 from screens.track import Track, progress_line, take_all
 from wizard import questions
 from wizard.run import builds, client
@@ -96,20 +98,15 @@ def runner(*attempts: Sequence[Said], until: threading.Event | None = None) -> E
     return Engine(start=start, stop=lambda _build: None)
 
 
-async def wait_for(pilot: Pilot[int], what: Callable[[], bool]) -> None:
-    for _ in range(100):
-        await pilot.pause(0.03)
-        if what():
-            return
-    raise AssertionError("it did not come about within three seconds")
-
-
 def text_of(pilot: Pilot[int], selector: str) -> str:
     return str(pilot.app.screen.query(selector).first(Static).render())
 
 
-def shows(pilot: Pilot[int], state: str) -> Callable[[], bool]:
-    return lambda: pilot.app.query_one(Building).track.state == state
+def failed(pilot: Pilot[int]) -> Callable[[], bool]:
+    """Whether the card is there and laid out, so that it can be clicked on."""
+    return lambda: (
+        pilot.app.query_one(Building).track.state == "failed" and bool(pilot.app.query_one("#retry").region.area)
+    )
 
 
 async def test_a_build_ends_on_the_ami_and_says_what_took_how_long(build: Build) -> None:
@@ -132,15 +129,15 @@ async def test_the_output_stands_on_the_screen_as_it_is(build: Build) -> None:
         await wait_for(pilot, lambda: bool(app.query_one(Log).lines))
         assert app.query_one(Log).lines[0] == "I: [1/3] [/dev/nvme0n1p1] [red]alert"
         assert "$ mmdebstrap bookworm" in text_of(pilot, ".why")
-        assert "▶ running" in str(app.query_one(".steps", Choices).get_option("bootstrap").prompt)
-        assert "○ waiting" in str(app.query_one(".steps", Choices).get_option("snapshot").prompt)
+        assert "▶ running" in str(app.query_one(".steps", Rows).get_option("bootstrap").prompt)
+        assert "○ waiting" in str(app.query_one(".steps", Rows).get_option("snapshot").prompt)
         stay.set()
 
 
 async def test_a_failure_shows_a_card_with_a_command_and_the_ways_on(build: Build) -> None:
     app = Wizard(practice=True, build=build, engine=runner(FAILURE))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.pause()
         text = text_of(pilot, ".card .words Static")
         for words in ("The disk is full.", "Why: The image", "df -h /tmp", "[/dev/sda1]"):
@@ -148,7 +145,8 @@ async def test_a_failure_shows_a_card_with_a_command_and_the_ways_on(build: Buil
         assert [str(one.label) for one in app.query_one(Card).query(Button)] == [
             "Retry",
             "Edit answers",
-            "Open log",
+            "Shell",
+            "Log",
             "Quit, resume later",
         ]
 
@@ -156,7 +154,7 @@ async def test_a_failure_shows_a_card_with_a_command_and_the_ways_on(build: Buil
 async def test_retry_starts_the_build_again(build: Build) -> None:
     app = Wizard(practice=True, build=build, engine=runner(FAILURE, SUCCESS))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.press("enter")
         await wait_for(pilot, lambda: app.flow.current == "done")
 
@@ -164,22 +162,39 @@ async def test_retry_starts_the_build_again(build: Build) -> None:
 async def test_editing_the_answers_of_a_failed_build_begins_from_its_recipe(build: Build) -> None:
     app = Wizard(practice=True, build=build, engine=runner(FAILURE))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.click("#edit")
-        await pilot.pause()
-        assert app.flow.current == "review"
+        await wait_for(pilot, lambda: app.flow.current == "review")
         assert app.answers["name"] == "mine"
 
 
-async def test_the_log_of_the_step_opens_whole(build: Build) -> None:
-    (build.logs / "bootstrap.log").write_text("first line\n[red]last line\n")
+async def test_the_log_of_the_step_opens_whole_and_can_be_searched(build: Build) -> None:
+    lines = ["first line", *(f"fetching {number}" for number in range(300)), "[red]Error: no space", "last line"]
+    (build.logs / "bootstrap.log").write_text("\n".join(lines) + "\n")
     app = Wizard(practice=True, build=build, engine=runner(FAILURE))
     async with app.run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, shows(pilot, "failed"))
+        await wait_for(pilot, failed(pilot))
         await pilot.click("#log")
-        await pilot.pause()
-        assert isinstance(app.screen, Reading)
-        assert list(app.screen.query_one(Log).lines) == ["first line", "[red]last line"]
+        await wait_for(pilot, lambda: isinstance(app.screen, LogView))
+        assert list(app.screen.query_one(Log).lines) == lines
+        await pilot.press("slash", *"error", "enter")
+        await wait_for(pilot, lambda: "1 of 1: [red]Error: no space" in text_of(pilot, ".found"))
+        await pilot.press("slash", *"fetching", "enter", "N")
+        await wait_for(pilot, lambda: "299 of 300" in text_of(pilot, ".found"))
+        await pilot.press("n", "n")
+        await wait_for(pilot, lambda: "no more" in text_of(pilot, ".found"))
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: not isinstance(app.screen, LogView))
+
+
+async def test_a_shell_opens_where_the_step_works(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's terminal cannot be handed over: the place is told instead, and nothing breaks."""
+    app = Wizard(practice=True, build=build, engine=runner(FAILURE))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await wait_for(pilot, failed(pilot))
+        await pilot.click("#shell")
+        await wait_for(pilot, lambda: bool(app._notifications))
+        assert str(build.folder) in next(iter(app._notifications)).message
 
 
 @pytest.mark.parametrize(("keys", "stops"), [(("enter",), False), (("down", "enter"), True)])
@@ -191,8 +206,7 @@ async def test_leaving_a_running_build_asks_whether_it_goes_on(
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_for(pilot, lambda: bool(app.query_one(Building).track.steps))
         await pilot.press("ctrl+c")
-        await pilot.pause()
-        assert isinstance(app.screen, Ask)
+        await wait_for(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press(*keys)
         await pilot.pause()
     assert app.return_value == 0

@@ -19,6 +19,7 @@ from test_screens_build import FAILURE, STARTED, runner
 from textual.app import App
 from textual.color import Color
 from textual.pilot import Pilot
+from waits import settle, wait_for
 
 from screens.app import Wizard
 from screens.background import in_background
@@ -46,7 +47,7 @@ async def walk(pilot: Pilot[int]) -> None:
     await pilot.press("enter", "f1", "escape")
     for _ in range(5):
         await pilot.press("tab", "down", "ctrl+n")
-        await pilot.pause(0.05)
+        await settle(pilot)
 
 
 @pytest.mark.slow
@@ -64,7 +65,6 @@ async def test_outside_text_is_never_markup(first: int) -> None:
     app = Wizard(practice=True, answers=answers)
     async with app.run_test(size=(120, 40)) as pilot:
         await walk(pilot)
-        await pilot.pause(0.2)
         shown = screen_text(app)
         assert "\x1b" not in shown
         for text in (one, two, three):
@@ -84,7 +84,7 @@ async def test_a_failure_shows_its_evidence_as_it_is(text: str) -> None:
     )
     app = Wizard(practice=True, build=build, engine=runner(said))
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.pause(0.4)
+        await wait_for(pilot, lambda: "What to do" in screen_text(app))
         shown = screen_text(app)
         assert "\x1b" not in shown
         if "\x1b" not in text:
@@ -104,8 +104,7 @@ async def test_every_screen_is_drawn_at_every_size(size: tuple[int, int]) -> Non
         build = builds.create(questions.recipe({}), practice=True)
         app._engine = runner(FAILURE)
         await app._start(build)
-        await pilot.pause(0.3)
-        assert "The disk is full." in screen_text(app)
+        await wait_for(pilot, lambda: "The disk is full." in screen_text(app))
         assert "Quit, resume later" in screen_text(app)
 
 
@@ -118,7 +117,7 @@ async def test_resizing_never_raises_and_a_window_too_small_says_so_and_loses_no
             await pilot.resize_terminal(*size)
             await pilot.pause(0.05)
             if size == (30, 8):
-                assert "too small" in screen_text(app)
+                assert "Too small" in screen_text(app)
         assert "narrowed to “eu-w”" in screen_text(app)
         await pilot.press("enter")
         await pilot.pause()
@@ -136,10 +135,12 @@ def contrast(front: Color, ground: Color) -> float:
 
 
 def faint(app: App[int]) -> list[tuple[str, float]]:
-    """Every piece of text on the screen with a contrast below 4.5."""
+    """Every piece of text with a contrast below 4.5: on the screen, or in the window that stands before it."""
     found = []
-    for strip in app.screen._compositor.render_strips():
-        for segment in strip:
+    window = next(iter(app.screen.query(".dialog")), None)
+    region = window.region if window else app.screen.region
+    for strip in app.screen._compositor.render_strips()[region.y : region.bottom]:
+        for segment in strip.crop(region.x, region.right):
             if segment.style is None or not re.search(r"\w", segment.text):
                 continue
             front, ground = segment.style.color, segment.style.bgcolor
@@ -156,7 +157,7 @@ async def test_all_text_can_be_read() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         for keys in ("f2", "enter", "tab", "f1", "escape", "ctrl+n", "ctrl+n", "ctrl+n", "ctrl+n", "ctrl+n", "ctrl+c"):
             await pilot.press(keys)
-            await pilot.pause(0.1)
+            await settle(pilot)
             assert faint(app) == [], keys
 
 
@@ -169,7 +170,7 @@ async def test_an_error_beside_the_screen_is_explained_and_not_lost() -> None:
     with pytest.raises(RuntimeError, match="from a thread"):
         async with app.run_test() as pilot:
             in_background(app, broken, lambda _: None)
-            await pilot.pause(0.3)
+            await wait_for(pilot, lambda: app.return_code == 1)
     assert app.return_code == 1
 
 
@@ -201,7 +202,7 @@ class Terminal:
         os.close(slave)
         self.output = ""
 
-    def read_until(self, words: str, seconds: float = 15) -> None:
+    def read_until(self, words: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while words not in self.output and time.monotonic() < end:
             if not select.select([self.master], [], [], 0.1)[0]:
@@ -215,7 +216,7 @@ class Terminal:
     def ends(self) -> int:
         reader = threading.Thread(target=self._drain, daemon=True)
         reader.start()
-        code = self.process.wait(15)
+        code = self.process.wait(60)
         reader.join(2)
         return code
 
@@ -260,6 +261,21 @@ def test_a_signal_restores_the_terminal_and_says_how_to_go_on(tmp_path: Path, nu
     behind = terminal.output.rpartition("\x1b[?1049l")[2]
     assert "ami-wizard new" in behind
     assert "\x1b[?1000l" in terminal.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keys", [b"", b"\r"], ids=["on Welcome", "on Target"])
+@pytest.mark.parametrize("told", [True, False], ids=["told by a signal", "told nothing, as below make"])
+def test_a_terminal_that_is_closed_ends_the_wizard(tmp_path: Path, keys: bytes, told: bool) -> None:
+    terminal = Terminal(RUN, tmp_path)
+    terminal.read_until("Begin a new build")
+    os.write(terminal.master, keys)
+    if keys:
+        terminal.read_until("Architecture")
+    os.close(terminal.master)
+    if told:
+        terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.process.wait(20) == 130
 
 
 @pytest.mark.slow

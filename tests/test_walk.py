@@ -20,7 +20,7 @@ from wizard.cloud.session import client
 from wizard.recipe import dumps
 from wizard.run.builds import all_builds
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("build")]
+pytestmark = pytest.mark.slow
 
 PATIENCE_SECONDS = 600
 

@@ -25,7 +25,7 @@ def save(answers: Mapping[str, str]) -> None:
     """Replaces the draft as a whole: a crash leaves the old one or the new one.  Raises OSError."""
     import tomlkit
 
-    from wizard.run.builds import write_atomically
+    from wizard.files import write_atomically
 
     path().parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path(), tomlkit.dumps({"answers": dict(answers)}))

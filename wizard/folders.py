@@ -5,10 +5,17 @@ from pathlib import Path
 
 from platformdirs import user_cache_path, user_state_path
 
+from wizard.explain import Failure
+
 
 def _home() -> Path | None:
     home = os.environ.get("AMI_WIZARD_HOME")
-    return Path(home).absolute() if home else None
+    if not home:
+        return None
+    place = Path(home).absolute()
+    if place.exists() and not place.is_dir():
+        raise Failure("unusable-home", where=place, evidence=["It is a file."])
+    return place
 
 
 def builds() -> Path:
@@ -39,6 +46,11 @@ def results() -> Path:
 def downloads() -> Path:
     """Packages that were fetched; shared by all builds."""
     return (_home() or user_cache_path("ami-wizard")) / "downloads"
+
+
+def answers() -> Path:
+    """What AWS and the network were last asked: the AKIs of a region, how far away the regions are."""
+    return (_home() or user_cache_path("ami-wizard")) / "answers"
 
 
 def lab() -> Path:

@@ -43,6 +43,12 @@ def exit_code(last: Mapping[str, Any]) -> int:
     return 130 if last.get("explanation", {}).get("code") == "interrupted" else 1
 
 
+def failure_card(event: Mapping[str, Any]) -> str:
+    """The explanation in an attempt's last event, for people."""
+    given = event["explanation"]
+    return card(Explanation(**{**given, "do": tuple(given["do"]), "evidence": tuple(given["evidence"])}), width=80)
+
+
 class _View:
     """What was last written about each step, so that little changes make no lines."""
 
@@ -96,9 +102,7 @@ class _View:
 
     def _end(self, event: Event) -> None:
         if event["event"] == "failed":
-            given = event["explanation"]
-            explanation = Explanation(**{**given, "do": tuple(given["do"]), "evidence": tuple(given["evidence"])})
-            self._say(f"\n{card(explanation, width=80)}")
+            self._say(f"\n{failure_card(event)}")
             return
         self._say(f"Finished: build {event['build']}")
         for name, words in RESULTS.items():

@@ -28,8 +28,8 @@ Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:~/=-
 # A line break would end a line of a file that we write, or of the script; the other control codes could fool a reader.
 Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """Free text on one line: a path.  Commands must quote it."""
-# The characters of RFC 3986 without those that a shell or apt's lists of sources read otherwise.
-Address = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#@%+,=&-]+$")]
+# apt's own ways (sources.list(5)); the characters of RFC 3986 without those that a shell or apt reads otherwise.
+Address = Annotated[str, StringConstraints(pattern=r"^(https?://|ftp://|file:/|copy:/)[A-Za-z0-9._~:/?#@%+,=&-]+$")]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
 
@@ -60,12 +60,16 @@ class Target(Table):
 
 
 class Kernel(Table):
-    """The kernel: the distribution's, or files that the user built.  Paths are absolute once a recipe is loaded."""
+    """The kernel: the distribution's, or files that the user built.  Paths are absolute once a recipe is loaded.
+
+    `repack`: whether a paravirtual AMI's kernel is packed again when its PV-GRUB cannot unpack it.
+    """
 
     source: Literal["distro", "files"] = "distro"
     image: Line | None = None
     config: Line | None = None
     modules: Line | None = None
+    repack: Literal["as-needed", "never"] = "as-needed"
 
 
 class Disk(Table):
@@ -190,24 +194,30 @@ def _problems_of_the_rest(
 ) -> Iterator[Problem]:
     """What does not go together in the answers that are well-formed, so that one misspelling hides nothing else.
 
-    A table with a misspelling is not judged any further: what it lacks might be what was misspelt.  The target is,
-    as far as it goes, and alone if something in it is wrong, because most other answers depend on it.
+    Most other answers depend on the target: it is judged unless what kind of target it is was misspelt.  In a table
+    with a key that nobody knows, what is lacking might be what was misspelt; the kernel's keys depend on each other.
     """
-    from wizard.plan.defaults import combination_problems, region_problem, target_problems
+    from wizard.plan.defaults import combination_problems
 
     bad = {place[:2] for place in wrong}
     rest = {table: _without(content, table, bad) for table, content in answers.items() if (table,) not in bad}
-    tables = {place[0] for place in bad}
-    region = rest.get("target", {}).get("region") if ("target", "arch") in bad else None
-    if isinstance(region, str) and (unknown := region_problem(region)):
-        yield unknown
+    unknown = {place[0] for place in bad if len(place) == 2 and place[1] not in _fields_at(place[:1])}
+    is_judged = "target" not in unknown and not bad & {("target", "arch"), ("target", "virtualization"), ("target",)}
+    given = rest.get("target")
+    target = {**STAND_IN, **(given if isinstance(given, Mapping) and is_judged else {})}
+    if isinstance(given, Mapping) and "region" in given:
+        target["region"] = given["region"]
     with contextlib.suppress(ValidationError):
-        if "target" in tables:
-            yield from target_problems(Target.model_validate(rest.get("target", {})))
-        else:
-            recipe = _with_absolute_paths(Recipe.model_validate({"name": "unnamed", **rest}), folder)
-            found = combination_problems(recipe)
-            yield from (problem for problem in found if problem.place.split(".")[0] not in tables)
+        recipe = Recipe.model_validate({**rest, "name": "unnamed", "target": target})
+        for problem in combination_problems(_with_absolute_paths(recipe, folder), judges_target=is_judged):
+            table, _, key = problem.place.partition(".")
+            is_lacking = table in unknown and (table == "kernel" or key not in answers.get(table, {}))
+            if (table, key) not in bad and not is_lacking:
+                yield problem
+
+
+STAND_IN = {"region": "us-east-1", "arch": "x86_64"}
+"""For what a target lacks, so that the rest of a recipe can be judged."""
 
 
 def _without(content: Any, table: str, bad: set[tuple[int | str, ...]]) -> Any:
@@ -254,9 +264,9 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
 
 
 def nearest(word: str, choices: list[str]) -> str | None:
-    """The choice that is spelt most like the word; None when none is like it."""
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return close[0] if close else None
+    """The choice that is spelt most like the word, two letters that changed places before others; None when none is."""
+    close = difflib.get_close_matches(word, choices, n=8, cutoff=0.5)
+    return next((one for one in close if sorted(one) == sorted(word)), close[0] if close else None)
 
 
 RULES = {

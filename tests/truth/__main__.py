@@ -52,7 +52,7 @@ def main() -> int:
 
 def base_came_up(table: dict[str, Any], case: Case, base: str) -> bool:
     """Whether the kernel with everything in it comes up: only then a failure says something of an option."""
-    name = f"{case.base}, {case.userland}, {case.root}"
+    name = case.ground
     known = record.find(table, "base", name)
     if known and (known["version"], known["config"]) == (kernels.version(), base):
         return True

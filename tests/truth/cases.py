@@ -19,6 +19,8 @@ class Case:
     set_to     "n" takes it away; "y" switches on what should be off
     also       options that would do in its place, to be taken away with it
     severity   what the presets say now
+    table      the disk's partition table: "dos" or "gpt"
+    firmware   what loads the kernel on HVM: "bios" or "uefi"
     is_late    to be without it means to compile every file again
     """
 
@@ -30,7 +32,15 @@ class Case:
     base: str
     userland: str
     root: str
+    table: str
+    firmware: str
     is_late: bool
+
+    @property
+    def ground(self) -> str:
+        """What the kernel is tried on: its base, the userland, the disk, the firmware."""
+        special = [self.table] * (self.table != "dos") + [self.firmware] * (self.firmware != "bios")
+        return ", ".join([self.base, self.userland, self.root, *special])
 
 
 def cases(version: Version, option: str = "", more: frozenset[tuple[str, str]] = frozenset()) -> list[Case]:
@@ -76,8 +86,19 @@ def _case(entry: dict[str, Any], rule: Rule) -> Case:
     userland = "small" if rule.name in entry.get("small_for", ()) else entry["userland"]
     set_to = "y" if rule.wanted == "n" else "n"
     root = entry.get("root", "ext4")
-    is_late = rule.name in _DATA["late"]
-    return Case(entry["name"], rule.name, rule.severity, set_to, rule.or_any, entry["base"], userland, root, is_late)
+    return Case(
+        profile=entry["name"],
+        option=rule.name,
+        severity=rule.severity,
+        set_to=set_to,
+        also=rule.or_any,
+        base=entry["base"],
+        userland=userland,
+        root=root,
+        table=entry.get("table", "dos"),
+        firmware=entry.get("firmware", "bios"),
+        is_late=rule.name in _DATA["late"],
+    )
 
 
 def _dotted(version: Version) -> str:

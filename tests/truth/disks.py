@@ -1,4 +1,4 @@
-"""The disks that the kernels are booted from: an MBR with one partition, holding a small userland or Debian's."""
+"""The disks that the kernels are booted from: one partition, holding a small userland or Debian's."""
 
 import os
 import shutil
@@ -22,13 +22,14 @@ MENU = "default 0\ntimeout 0\n\ntitle small\n    root (hd0,0)\n    kernel /boot/
 
 
 @cache
-def disk(userland: str, filesystem: str = "ext4", menu_arguments: str = "") -> Path:
+def disk(userland: str, filesystem: str = "ext4", menu_arguments: str = "", table: str = "dos") -> Path:
     """A disk image to make copies of: `userland` is "small" or "debian".
 
     With `menu_arguments` it has a menu.lst that starts /boot/vmlinuz with them; the kernel is put in later.
     ext4 is without a journal, so that what the machine has written can be read from outside at once.
     """
-    image = place() / f"{userland}-{filesystem}{'-menu' if menu_arguments else ''}.img"
+    special = ("-menu" if menu_arguments else "") + ("-gpt" if table == "gpt" else "")
+    image = place() / f"{userland}-{filesystem}{special}.img"
     tree = place() / f"tree-{image.stem}"
     _shell(f"as_root rm -rf {tree}")
     if userland == "small":
@@ -39,8 +40,9 @@ def disk(userland: str, filesystem: str = "ext4", menu_arguments: str = "") -> P
         (tree / "boot/grub").mkdir(parents=True)
         (tree / "boot/grub/menu.lst").write_text(MENU.format(arguments=menu_arguments))
     size = SIZES_MIB[userland]
-    _shell(f"rm -f {image}; truncate -s {size + START_MIB + 1}M {image}")
-    _shell(f"echo 'label: dos\nstart={START_MIB}MiB, size={size}MiB, type=83, bootable' | sfdisk --quiet {image}")
+    _shell(f"rm -f {image}; truncate -s {size + START_MIB + 2}M {image}")
+    kind = {"dos": "type=83, bootable", "gpt": "type=linux"}[table]
+    _shell(f"echo 'label: {table}\nstart={START_MIB}MiB, size={size}MiB, {kind}' | sfdisk --quiet {image}")
     _make_filesystem(filesystem, tree, image, size)
     _shell(f"as_root rm -rf {tree}")
     return image

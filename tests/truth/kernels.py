@@ -19,6 +19,7 @@ CONFIGS = Path(__file__).parent / "configs"
 BASES = {
     "pv-x86_64": ("common", "xen", "pv-x86_64"),
     "hvm-x86_64": ("common", "xen", "hvm-x86_64"),
+    "hvm-uefi": ("common", "xen", "hvm-x86_64", "uefi"),
     "userland": ("common", "userland"),
 }
 """The fragments that make a base config."""

@@ -1,6 +1,7 @@
 """One kernel, one boot → what came of it."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +90,16 @@ def _once(case: Case, kernel: Path) -> Outcome:
         image = disks.copy_of(disks.disk(case.userland, case.root, "root=/dev/xvda1 console=hvc0 ro"), kernel)
         command = machine.paravirtual(xen_bundle(), image, logs, keeps=True)
     else:
-        image = disks.copy_of(disks.disk(case.userland, case.root), None)
-        command = machine.direct(kernel, "root=/dev/nvme0n1p1 console=ttyS0 ro", image, logs, keeps=True)
+        image = disks.copy_of(disks.disk(case.userland, case.root, table=case.table), None)
+        variables = _uefi_variables() if case.firmware == "uefi" else None
+        arguments = "root=/dev/nvme0n1p1 console=ttyS0 ro"
+        command = machine.direct(kernel, arguments, image, logs, uefi_variables=variables, keeps=True)
     done: Boot = boot(command, logs, until="report", timeout=TIMEOUT["xen" if is_pv else case.userland])
     on_disk = disks.report_in(image) if case.root == "ext4" else ""
     words, severity = outcome(done.verdict, done.console, on_disk)
     return Outcome(words, severity, done.seconds, done.verdict.last_words)
+
+
+def _uefi_variables() -> Path:
+    """A fresh copy of the firmware's memory."""
+    return Path(shutil.copy(machine.OVMF_VARIABLES, kernels.place() / "uefi-variables.fd"))

@@ -1,5 +1,6 @@
 """The commands.  Each is loaded when it is asked for, so that `--version`, `audit` and `akis` start fast."""
 
+import difflib
 import importlib
 import sys
 
@@ -33,6 +34,16 @@ class Commands(click.Group):
         module = importlib.import_module(f"wizard.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A misspelt command is answered with the one that is spelt most like it."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """From the table above: `--help` must not import every command."""

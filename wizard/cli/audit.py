@@ -1,21 +1,22 @@
 """`ami-wizard audit`: will this kernel boot on EC2?"""
 
 import shutil
+import sys
 import textwrap
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wizard.cli.output import print_json
-from wizard.explain import Failure
-from wizard.kernel.audit import SEVERITIES, Finding, Verdict, profiles_for
-from wizard.kernel.audit import audit as audited
-from wizard.kernel.config import KernelConfig
-from wizard.kernel.image import KernelImage
-from wizard.kernel.profiles import instance_profiles, profile
-from wizard.kernel.subject import known_of, read
+from wizard import presets
+from wizard.cli import fragments
+from wizard.cli.output import card, print_json
+from wizard.explain import Failure, explain
+from wizard.kernel.audit import SEVERITIES, Finding, Start, profiles_for
+from wizard.kernel.judge import Judged, by_finding, described, judge, sentence
+from wizard.kernel.subject import Subject, known_of
 
 HEADINGS = {
     "boot": "Keeps it from booting:",
@@ -23,101 +24,184 @@ HEADINGS = {
     "recommended": "Recommended:",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One file and what was found about it."""
-
-    path: Path
-    content: KernelConfig | KernelImage
-    verdicts: tuple[Verdict, ...]
+NO_INITRAMFS = "none"
 
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--for", "wanted", metavar="PROFILE", help="pv-i386, pv-x86_64, hvm-x86_64 or hvm-arm64.")
+@click.option("--aki", metavar="AKI", help="The PV-GRUB that loads it: an id, or a version such as 1.03.")
+@click.option("--layout", metavar="NAME", help="The disk's layout, by its name in presets/layouts.")
+@click.option("--boot-mode", type=click.Choice(["legacy-bios", "uefi", "uefi-preferred"]), help="How HVM starts it.")
+@click.option("--initramfs", metavar="FILE", help=f"Looks which modules it holds; {NO_INITRAMFS!r} for none at all.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
-def audit(files: tuple[Path, ...], wanted: str | None, as_json: bool) -> int:
+@click.option("--fragment", metavar="OUT", help="Write the options that mend it, for merge_config.sh; - prints them.")
+@click.option(
+    "--fix", "fixed", metavar="OUT", type=click.Path(path_type=Path), help="Write the kernel as PV-GRUB can load it."
+)
+def audit(
+    files: tuple[Path, ...],
+    wanted: str | None,
+    aki: str | None,
+    layout: str | None,
+    boot_mode: str | None,
+    initramfs: str | None,
+    as_json: bool,
+    fixed: Path | None,
+    fragment: str | None,
+) -> int:
     """Says whether kernels will boot on EC2, from their configs or images.
 
-    FILE is a .config, /boot/config-*, /proc/config.gz, or a kernel image (bzImage, vmlinux, arm64 Image).
+    FILE is a .config, /boot/config-*, /proc/config.gz, a kernel image (bzImage, vmlinux, arm64 Image), a kernel build
+    tree, or a folder, tar archive or Debian package with boot/ and lib/modules/.  Without any, in a terminal, the
+    audit opens as a screen.
     Without --for it is judged for every kind of instance of its own architecture.
+    With --fix its image is unpacked and written to OUT as a gzipped ELF, which every PV-GRUB can load.
+    With --fragment the options that it lacks are written to OUT, as the kernel's merge_config.sh takes them.
     """
+    if wanted is not None and wanted not in profiles_for(None):
+        raise Failure("unknown-profile", profile=wanted, known=", ".join(profiles_for(None)))
+    start = _start(aki, layout, boot_mode, initramfs)
     if not files:
+        return _on_screen(wanted, start, as_json)
+    if fixed and len(files) != 1:
+        raise click.UsageError("--fix writes one kernel: name one FILE.")
+    fragments.check_usage(fragment, files, as_json)
+    judged, unread = _judge_all(files, wanted, start)
+    if not judged:
+        raise unread[0]
+    if as_json:
+        errors = {"errors": [explain(failure).as_dict() for failure in unread]} if unread else {}
+        print_json({"subjects": [as_dict(one) for one in judged], **errors})
+    else:
+        width = min(max(shutil.get_terminal_size().columns, 40), 100)
+        click.echo("\n\n".join(as_text(one, width) for one in judged), err=fragment == "-")
+    for failure in unread:
+        click.echo(f"\n{card(explain(failure))}", err=True)
+    if unread:
+        return 2
+    if fragment:
+        fragments.write(fragment, known_of(judged[0].subject), judged[0].verdicts, start)
+    if fixed:
+        _fix(judged[0].subject, fixed)
+    # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
+    return int(not all(one.is_fit for one in judged))
+
+
+def _judge_all(files: Iterable[Path], wanted: str | None, start: Start) -> tuple[list[Judged], list[Failure]]:
+    """The verdicts, and why there is none on the others: one bad file takes nothing from the good ones."""
+    judged: list[Judged] = []
+    unread: list[Failure] = []
+    for path in files:
+        try:
+            judged.append(judge(path, wanted, start))
+        except Failure as failure:
+            unread.append(failure)
+    return judged, unread
+
+
+def _on_screen(wanted: str | None, start: Start, as_json: bool) -> int:
+    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError(
             "Which kernel?  Name a config or a kernel image, e.g.: ami-wizard audit /boot/config-$(uname -r)"
         )
-    if wanted is not None and wanted not in profiles_for(None):
-        raise Failure("unknown-profile", profile=wanted, known=", ".join(profiles_for(None)))
-    subjects = [judge(path, wanted) for path in files]
-    if as_json:
-        print_json({"subjects": [as_dict(subject) for subject in subjects]})
-    else:
-        width = min(max(shutil.get_terminal_size().columns, 40), 100)
-        click.echo("\n\n".join(as_text(subject, width) for subject in subjects))
-    # "Unknown" is not "nothing wrong": a script must not go on with it as if it were.
-    return int(not all(verdict.boots and verdict.reachable for subject in subjects for verdict in subject.verdicts))
+    from screens.audit import run
+
+    return run(wanted, start)
 
 
-def judge(path: Path, wanted: str | None) -> Subject:
-    """Reads a file and audits it for one profile, or (None) for those of its own architecture."""
-    content = read(path)
-    config = known_of(content)
-    names = (wanted,) if wanted else profiles_for(content.arch)
-    if not names:
-        known = ", ".join(one.arch for one in instance_profiles() if one.arch)
-        raise Failure("unknown-kernel-arch", path=path, arch=content.arch, known=known)
-    return Subject(path, content, tuple(audited(config, name) for name in names))
+def _start(aki: str | None, layout: str | None, boot_mode: str | None, initramfs: str | None) -> Start:
+    """What was said of how the kernel will be started."""
+    root = table = None
+    if layout:
+        from wizard.disk.layout import load
+
+        if layout not in presets.names("layouts"):
+            raise click.UsageError(f"There is no layout {layout}; there are {', '.join(presets.names('layouts'))}.")
+        root, table = load(layout).root.filesystem, load(layout).table
+    return Start(_modules(initramfs), _pv_grub(aki) if aki else None, root, table, boot_mode)
 
 
-def as_dict(subject: Subject) -> dict[str, Any]:
-    """The shape in CONTRACT.md."""
-    content = subject.content
-    is_image = isinstance(content, KernelImage)
+def _modules(initramfs: str | None) -> frozenset[str] | None:
+    if initramfs is None:
+        return None
+    if initramfs == NO_INITRAMFS:
+        return frozenset()
+    from wizard.kernel.initramfs import modules_in
+
+    return modules_in(Path(initramfs))
+
+
+def _pv_grub(aki: str) -> str:
+    """The version that an id or a version names."""
+    from wizard.targets.akis import named
+    from wizard.targets.pvgrub import versions
+
+    known = [name for row in versions() for name in row.versions]
+    version = row.version if (row := named(aki)) else aki
+    if version not in known:
+        raise click.UsageError(f"{aki} is no AKI that is known, and no version of PV-GRUB ({', '.join(known)}).")
+    return version
+
+
+def _fix(subject: Subject, target: Path) -> None:
+    """Repacks the kernel and says how to look at the result."""
+    from wizard.kernel.repack import repack
+
+    if subject.image is None or not subject.image.path.is_file():
+        raise Failure("nothing-to-repack", path=subject.path)
+    if target.exists() and target.samefile(subject.image.path):
+        raise click.UsageError(f"--fix would overwrite the kernel itself: give another name than {target}.")
+    done = repack(subject.image, target)
+    said = f"{target}: the same kernel as {done.kind}, packed with {done.compression}, {target.stat().st_size:,} bytes."
+    click.echo(f"\n{said}\nAudit it: ami-wizard audit {target}", err=True)
+
+
+def as_dict(judged: Judged) -> dict[str, Any]:
+    """The shape in CONTRACT.md, and beside it what the verdict rests on or lacks."""
+    subject = judged.subject
     return {
         "path": str(subject.path),
-        "kind": "image" if is_image else "config",
-        "arch": content.arch,
-        "version": _version(content),
-        "compression": content.compression if isinstance(content, KernelImage) else None,
+        "kind": subject.kind,
+        "arch": subject.arch,
+        "version": subject.version,
+        "compression": subject.image.compression if subject.image else None,
         "verdicts": {
             verdict.profile: {
                 "boots": "unknown" if verdict.boots is None else verdict.boots,
                 "reachable": "unknown" if verdict.reachable is None else verdict.reachable,
                 "findings": [asdict(finding) for finding in verdict.findings],
+                "initramfs_must_hold": list(verdict.provided),
+                "unknown_because": verdict.unknown or None,
             }
-            for verdict in subject.verdicts
+            for verdict in judged.verdicts
         },
     }
 
 
-def as_text(subject: Subject, width: int) -> str:
+def as_text(judged: Judged, width: int) -> str:
     """For people: what it is, the verdicts, then what was found, the worst first."""
-    lines = textwrap.wrap(f"{subject.path}: {_described(subject.content)}", width)
-    for verdict in subject.verdicts:
-        lines += textwrap.wrap(_sentence(verdict), width, initial_indent="  ", subsequent_indent="    ")
-    fit = [verdict.profile for verdict in subject.verdicts if verdict.boots and verdict.reachable]
-    if fit and len(fit) < len(subject.verdicts):
-        lines += textwrap.wrap(f"For that alone: --for {fit[0]}", width, initial_indent="  ", subsequent_indent="  ")
-    if _is_incomplete(subject.content):
-        lines += textwrap.wrap(_why_unknown(subject.content), width, initial_indent="  ", subsequent_indent="  ")
+    subject = judged.subject
+    lines = textwrap.wrap(f"{subject.path}: {described(subject)}", width)
+    for verdict in judged.verdicts:
+        lines += textwrap.wrap(sentence(verdict), width, initial_indent="  ", subsequent_indent="    ")
+    fit = [verdict.profile for verdict in judged.verdicts if verdict.boots and verdict.reachable]
+    if fit and len(fit) < len(judged.verdicts):
+        lines += _indented(f"For that alone: --for {fit[0]}", width)
+    for unknown in dict.fromkeys(verdict.unknown for verdict in judged.verdicts if verdict.unknown):
+        lines += _indented(unknown, width)
+    every = by_finding(judged.verdicts)
     for severity in SEVERITIES:
-        found = _by_finding(subject.verdicts, severity)
+        found = {finding: names for finding, names in every.items() if finding.severity == severity}
         if found:
             lines += ["", HEADINGS[severity]]
         for finding, names in found.items():
-            lines += _finding(finding, names if len(subject.verdicts) > 1 else [], width)
+            lines += _finding(finding, names if len(judged.verdicts) > 1 else [], width)
     return "\n".join(lines)
 
 
-def _by_finding(verdicts: tuple[Verdict, ...], severity: str) -> dict[Finding, list[str]]:
-    """Each finding once, with the profiles that have it."""
-    found: dict[Finding, list[str]] = {}
-    for verdict in verdicts:
-        for finding in verdict.findings:
-            if finding.severity == severity:
-                found.setdefault(finding, []).append(verdict.profile)
-    return found
+def _indented(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")
 
 
 def _finding(finding: Finding, names: list[str], width: int) -> list[str]:
@@ -130,38 +214,3 @@ def _finding(finding: Finding, names: list[str], width: int) -> list[str]:
     for text in texts:
         lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False)
     return lines
-
-
-def _sentence(verdict: Verdict) -> str:
-    where = f"{verdict.profile}: as {profile(verdict.profile).title}"
-    if verdict.boots is False:
-        return f"{where} it does NOT boot."
-    if verdict.reachable is False:
-        comes_up = "it boots" if verdict.boots else "it may boot"
-        return f"{where} {comes_up}, but nobody can reach or see it."
-    if verdict.boots is None:
-        return f"{where} it is UNKNOWN whether it boots."
-    return f"{where} it boots and can be reached."
-
-
-def _described(content: KernelConfig | KernelImage) -> str:
-    words = [f"Linux {_version(content) or 'of unknown version'}", content.arch or "architecture unknown"]
-    if isinstance(content, KernelConfig):
-        return ", ".join(["a kernel config", *words])
-    return ", ".join([f"a kernel image ({content.kind})", *words, f"compression {content.compression}"])
-
-
-def _version(content: KernelConfig | KernelImage) -> str | None:
-    if isinstance(content, KernelImage):
-        return content.version
-    return ".".join(map(str, content.version)) if content.version else None
-
-
-def _is_incomplete(content: KernelConfig | KernelImage) -> bool:
-    return not known_of(content).complete
-
-
-def _why_unknown(content: KernelConfig | KernelImage) -> str:
-    if isinstance(content, KernelImage) and content.config is None:
-        return f"{content.no_config} Audit the config that it was built from, e.g. /boot/config-{content.version}."
-    return "The config is empty or cut off: what it does not mention is unknown. Copy it again, whole."

@@ -87,6 +87,8 @@ def _show(events: "Iterable[Event | None]", *, as_json: bool) -> int:
             print_json(event)
             sys.stdout.flush()
             last = event
+    if last.get("event") == "failed":
+        click.echo(plainview.failure_card(last), err=True)
     return plainview.exit_code(last)
 
 

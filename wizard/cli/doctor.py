@@ -47,15 +47,16 @@ class Report:
 
 @click.command()
 @click.option("--install", is_flag=True, help="Install what is missing, by the one command that is shown.")
+@click.option("--all", "everything", is_flag=True, help="With --install: also what only some builds need.")
 @click.option("--yes", is_flag=True, help="With --install: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="What was found as JSON.")
-def doctor(install: bool, yes: bool, as_json: bool) -> int:
+def doctor(install: bool, everything: bool, yes: bool, as_json: bool) -> int:
     """Says what this machine has and lacks to make images, and how to get it.
 
     Exit code 0 when a build can start, 1 when something that it needs is missing.
     """
     found = examine()
-    lacking = found.missing(needed=True)
+    lacking = found.missing(needed=True) + (found.missing(needed=False) if everything else [])
     if install and lacking:
         install_packages(lacking, yes=yes)
         found = examine()
@@ -142,7 +143,11 @@ def as_text(found: Report) -> str:
         state = "enough" if room.free >= room.needed else "TOO LITTLE"
         lines.append(f"  {state:<8} {room.free} MiB for {room.use}, at {room.path} (wanted: {room.needed})")
     if others := found.missing(needed=False):
-        lines += ["", "Only for images of another architecture:", f"  {host.install_command(others)}"]
+        lines += [
+            "",
+            "Only for images of another architecture, or to repack kernels:",
+            f"  {host.install_command(others)}",
+        ]
     lines += ["", "Not everything is there." if found.problems else "Everything is there: a build can start."]
     return "\n".join(lines)
 
@@ -174,7 +179,7 @@ def _namespaces() -> Failure | None:
 
 
 def _rooms() -> tuple[Room, ...]:
-    from wizard.run.runner import NEEDED_MIB, free_mib
+    from wizard.run.room import NEEDED_MIB, free_mib
 
     wanted = (
         ("finished pieces", folders.results(), NEEDED_MIB),

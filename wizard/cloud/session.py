@@ -27,6 +27,9 @@ LIMITS = Config(
     retries={"mode": "standard", "total_max_attempts": 10},
 )
 
+HASTY = LIMITS.merge(Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}))
+"""For what nobody needs to wait for."""
+
 PRACTICE_KEYS = {"aws_access_key_id": "practice", "aws_secret_access_key": "practice"}
 
 SOURCES = {
@@ -53,17 +56,17 @@ class Identity:
     source: str
 
 
-def client(service: Service, region: str, endpoint: str | None) -> Client:
+def client(service: Service, region: str, endpoint: str | None, limits: Config = LIMITS) -> Client:
     """A client with time limits.  `endpoint` is the practice cloud's URL; None is AWS as boto3 is configured.
 
     Region is always given: botocore reads AWS_DEFAULT_REGION but not AWS_REGION.
     """
     with aws_errors("Connect", region):
         if endpoint is None:
-            return _make(boto3.session.Session(), service, region_name=region, config=LIMITS)
+            return _make(boto3.session.Session(), service, region_name=region, config=limits)
         session = boto3.session.Session(botocore_session=_session_without_configuration())
         # A proxy must not see requests to this machine.
-        config = LIMITS.merge(Config(proxies={}))
+        config = limits.merge(Config(proxies={}))
         return _make(session, service, region_name=region, endpoint_url=endpoint, config=config, **PRACTICE_KEYS)
 
 

@@ -92,7 +92,10 @@ def _mke2fs(part: Partition, ids: DiskIds, is_pv: bool, tree: str, size: str) ->
 
 
 def _same_times(part: Partition, epoch: int, name: str) -> tuple[str, str]:
-    """mke2fs copies each file's change and access time, which no program can set: they are set in the image."""
+    """mke2fs copies each file's change and access time, which no program can set: they are set in the image.
+
+    In sorted order, as debugfs counts what it writes, and the count depends on the order.
+    """
     edit = f's/"/""/g; s/.*/sif "\\/&" ctime @{epoch}\\nsif "\\/&" atime @{epoch}/'
     at = f"image/disk.img?offset={part.start_mib * 1024 * 1024}"
     return (
@@ -121,7 +124,7 @@ def _ext_filesystem(part: Partition, ids: DiskIds, epoch: int, is_pv: bool, tree
     return [
         f"as_root {CLAMP.format(tree=tree, epoch=epoch)}",
         f"as_root {_mke2fs(part, ids, is_pv, tree, size)}",
-        f"as_root find {tree} -printf '%P\\n' | {script}",
+        f"as_root find {tree} -printf '%P\\n' | LC_ALL=C sort | {script}",
         apply,
         f"rm image/{part.name}.times image/{part.name}.debugfs",
     ]
@@ -145,7 +148,7 @@ mount -t tmpfs tmpfs /dev/shm
 {UNPACK.format(tree="image/tree", archive="system/system.tar")}
 {CLAMP.format(tree="image/tree/boot", epoch=epoch)}
 {_mke2fs(boot, ids, is_pv, "image/tree/boot", f"{boot.size_mib}M")}
-find image/tree/boot -printf '%P\\n' | {times}
+find image/tree/boot -printf '%P\\n' | LC_ALL=C sort | {times}
 {set_times}
 find image/tree/boot -mindepth 1 -delete
 truncate -s "{_root_mib(layout)}M" image/root.btrfs

@@ -13,10 +13,12 @@ Named groups of the pattern become facts, which fill the `{placeholders}`.
 """
 
 import errno
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from wizard import presets
 from wizard.explain.failure import Explanation, Failure
@@ -56,7 +58,7 @@ def explain(error: BaseException) -> Explanation:
             entry.code,
             entry.what.format_map(facts),
             entry.why.format_map(facts),
-            tuple(line.format_map(facts) for line in entry.do),
+            tuple(_as_typed_here(line.format_map(facts)) for line in entry.do),
             failure.evidence,
         )
     generic = entries()["unexpected"]
@@ -81,13 +83,27 @@ def recognise(program: str, output: str, **facts: object) -> Failure | None:
     return None
 
 
+def _as_typed_here(advice: str) -> str:
+    """Advice with this very program called as the user's shell finds it."""
+    from wizard.host import own_command
+
+    return advice.replace("`ami-wizard ", f"`{own_command()} ")
+
+
 def _as_failure(error: BaseException) -> Failure | None:
     """What the operating system refused us, wherever it was met."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failure("no-space", evidence=[str(error)])
+    if isinstance(error, OSError) and _is_of_home(error):
+        return Failure("unusable-home", where=os.environ["AMI_WIZARD_HOME"], evidence=[str(error)])
     if isinstance(error, PermissionError):
         return Failure("permission-denied", evidence=[str(error)], program="ami-wizard")
     return None
+
+
+def _is_of_home(error: OSError) -> bool:
+    home = os.environ.get("AMI_WIZARD_HOME")
+    return bool(home) and str(error.filename or "").startswith(str(home)) and not Path(str(home)).is_dir()
 
 
 class _Facts(dict[str, str]):

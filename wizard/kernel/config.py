@@ -8,14 +8,19 @@ from pathlib import Path
 from wizard import presets
 from wizard.explain import Failure
 from wizard.kernel.profiles import Version, numbers
-from wizard.kernel.sniff import looks_like, read_file
-from wizard.kernel.unpack import Damaged, compression_of, unpacked
+from wizard.kernel.sniff import looks_like, opened
+from wizard.kernel.stream import CHUNK, Stream, of_bytes
+from wizard.kernel.unpack import FIRST_BLOCK, compression_of, unpacked
 
 MOST = 16 << 20
 """The largest real configs have 300 KB."""
 
 FEWEST_OPTIONS = 50
 """The smallest config that boots (allnoconfig with drivers) has some hundreds of options."""
+
+CUT_OFF = "The config is empty or cut off: what it does not mention is unknown. Copy it again, whole."
+
+NO_CONFIG = "Nobody has seen its config: name the file that it was built from, such as /boot/config-VERSION."
 
 _OPTION = re.compile(r"^(?:CONFIG_(\w+)=(.*)|# CONFIG_(\w+) is not set[ \t]*)$", re.ASCII | re.MULTILINE)
 _HEADER = re.compile(r"^# Linux/(\S+) (\d\S*) Kernel Configuration$", re.MULTILINE)
@@ -29,13 +34,18 @@ class KernelConfig:
     options   by name without CONFIG_; "y", "m", "n" (for "is not set") or a value, strings without their quotes
     version   e.g. (6, 1, 192); None when the config does not say
     arch      "i386", "x86_64", "arm64", or the kernel's own name of another architecture; None when unknown
-    complete  False when it is empty or cut off: then what it does not mention is unknown, not missing
+    lacks     what is missing of it, for people; then what it does not mention is unknown, not off
     """
 
     options: Mapping[str, str] = field(repr=False)
     version: Version | None = None
     arch: str | None = None
-    complete: bool = True
+    lacks: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether what it does not mention is off."""
+        return not self.lacks
 
     def value(self, option: str) -> str | None:
         """The option's value; None when the config does not mention it."""
@@ -53,8 +63,9 @@ def parse(text: str) -> KernelConfig:
     header = _HEADER.search(text)
     old = _OLD_HEADER.search(text) if header is None else None
     said = header[2] if header else old[1] if old else options.get("BUILD_SALT", "")
-    complete = len(options) >= FEWEST_OPTIONS and not _is_cut_off(text)
-    return KernelConfig(options, numbers(said) or None, _arch(header[1] if header else None, options), complete)
+    is_whole = len(options) >= FEWEST_OPTIONS and not _is_cut_off(text)
+    arch = _arch(header[1] if header else None, options)
+    return KernelConfig(options, numbers(said) or None, arch, "" if is_whole else CUT_OFF)
 
 
 def read_config(path: Path) -> KernelConfig:
@@ -63,30 +74,32 @@ def read_config(path: Path) -> KernelConfig:
     Raises Failure "unreadable-file" when it cannot be read, "not-a-config" when it is something else, saying what.
     A kernel image that carries its config is read by wizard.kernel.subject.config_of.
     """
-    data = read_file(path, MOST)
-    text = config_text(data)
-    if text is None:
-        raise Failure("not-a-config", path=path, looks=looks_like(data))
+    with opened(path) as file:
+        text = text_of(file)
+        if text is None:
+            raise Failure("not-a-config", path=path, looks=looks_like(file.peek(CHUNK)))
     return parse(text)
 
 
-def config_text(data: bytes) -> str | None:
-    """The text of a config in a file's content, plain or compressed; None when it is none.
+def text_of(file: Stream) -> str | None:
+    """The text of the config that a file holds, plain or compressed; None when it holds none.  Leaves it unread.
 
     An empty file counts as an empty config: that is what a full disk leaves of one.
     """
+    compression = compression_of(file.peek(16)) or "none"
+    if b"\0" in unpacked(file.ahead(FIRST_BLOCK), compression).peek(4096):
+        return None
+    return config_text(file.peek(MOST))
+
+
+def config_text(data: bytes) -> str | None:
+    """The text of a config, plain or compressed; None when it is none."""
     compression = compression_of(data)
-    if compression in ("gzip", "bzip2", "xz"):
-        pieces = []
-        try:
-            for piece in unpacked(data, compression, MOST):
-                pieces.append(piece)
-                if b"\0" in piece:
-                    return None
-        except Damaged:
-            if not pieces:
-                return None
-        data = b"".join(pieces)
+    if compression is not None:
+        content = unpacked(of_bytes(data), compression, MOST)
+        data = content.peek(MOST)
+        if content.damage and not data:
+            return None
     if b"\0" in data:
         return None
     text = data.decode("utf-8", "replace")
@@ -111,7 +124,7 @@ def unseen(arch: str | None, version: str | None) -> KernelConfig:
     bits = {"i386": ("X86_32",), "x86_64": ("X86_64", "64BIT"), "arm64": ("ARM64", "64BIT")}.get(arch or "", ())
     names = ("X86_32", "X86_64", "ARM64", "64BIT") if bits else ()
     options = {name: "y" if name in bits else "n" for name in names}
-    return KernelConfig(options, numbers(version or "") or None, arch, complete=False)
+    return KernelConfig(options, numbers(version or "") or None, arch, NO_CONFIG)
 
 
 def packed_as(config: KernelConfig, compression: str) -> KernelConfig:
@@ -120,6 +133,11 @@ def packed_as(config: KernelConfig, compression: str) -> KernelConfig:
         return config
     options = dict.fromkeys(_PACKINGS.values(), "n") | {_PACKINGS.get(compression, "KERNEL_GZIP"): "y"}
     return replace(config, options={**config.options, **options})
+
+
+def packing_of(config: KernelConfig) -> str | None:
+    """How the kernel will be packed by its config; None when the config does not say."""
+    return next((name for name, option in _PACKINGS.items() if config.value(option) == "y"), None)
 
 
 _PACKINGS = {

@@ -1,21 +1,41 @@
 """Kernel images: what they are, for which machine, how packed, and the config that they may carry."""
 
-import re
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from wizard.explain import Failure
-from wizard.kernel.config import KernelConfig, config_text, parse
-from wizard.kernel.sniff import looks_like, read_file
-from wizard.kernel.unpack import CHUNK, MOST, READABLE, Damaged, compression_of, start_of, unpacked
+from wizard.kernel.config import KernelConfig, parse
+from wizard.kernel.elf import EXECUTABLE, HEAD, Elf, XenNotes
+from wizard.kernel.elf import parse as parse_elf
+from wizard.kernel.sniff import SNIFF, looks_like, opened
+from wizard.kernel.stream import Stream, of_bytes
+from wizard.kernel.survey import Content, survey
+from wizard.kernel.unpack import READABLE, compression_of, unpacked
 
-OVERLAP = CHUNK // 2
-"""A config inside a kernel has 20 to 70 KB; what spans two pieces is found whole in this much."""
+BOOT_HEADER = 0x268
 
-ELF_MACHINES = {3: "i386", 62: "x86_64", 183: "arm64"}
-_BANNER = re.compile(rb"Linux version (\d+\.\d[!-~]{0,100}) ")
+
+@dataclass(frozen=True, slots=True)
+class BootHeader:
+    """What a bzImage tells the loader.  Source: the kernel's Documentation/arch/x86/boot.rst.
+
+    protocol   e.g. (2, 15)
+    version    the first word of its version string
+    arch       "i386" or "x86_64"; None when this protocol does not tell
+    offset     of the payload in the file, in bytes; 0 before protocol 2.08
+    length     of the payload, in bytes; for all packings but gzip its last four are the unpacked size
+    alignment  of the kernel in memory, in bytes (CONFIG_PHYSICAL_ALIGN); None before protocol 2.05
+    address    where it prefers to be loaded (CONFIG_PHYSICAL_START, aligned); None before protocol 2.10
+    """
+
+    protocol: tuple[int, int]
+    version: str | None
+    arch: str | None
+    offset: int
+    length: int
+    alignment: int | None
+    address: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +47,8 @@ class KernelImage:
     version      e.g. "6.1.0-56-cloud-amd64"
     compression  of the file (vmlinux, Image) or of its payload (bzImage, zboot); "none" when it is not packed
     config       the config inside (CONFIG_IKCONFIG), None without one; `no_config` then says why
-    protocol     a bzImage's boot protocol, e.g. (2, 15)
+    header       a bzImage's boot header
+    xen          its notes for Xen by their names in Xen's elfnote.h; empty without any, None when it was not unpacked
     """
 
     path: Path
@@ -37,17 +58,29 @@ class KernelImage:
     compression: str
     config: KernelConfig | None
     no_config: str | None = None
-    protocol: tuple[int, int] | None = None
+    header: BootHeader | None = None
+    xen: XenNotes | None = None
+    elf: Elf | None = None
 
+    @property
+    def protocol(self) -> tuple[int, int] | None:
+        """A bzImage's boot protocol."""
+        return self.header.protocol if self.header else None
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What was found in an unpacked kernel."""
+    @property
+    def alignment(self) -> int | None:
+        """To how many bytes it wants to be aligned in memory; None when it does not tell."""
+        if self.header:
+            return self.header.alignment
+        return self.elf.align if self.elf else None
 
-    head: bytes
-    version: str | None
-    config: str | None
-    damage: str | None
+    @property
+    def starts_paravirtual(self) -> bool | None:
+        """Whether it has the entry by which Xen starts a paravirtual guest; None when its content is not known.
+
+        Source: the kernel's arch/x86/xen/xen-head.S, where the note depends on CONFIG_XEN_PV (before 4.12: XEN).
+        """
+        return None if self.xen is None else "ENTRY" in self.xen
 
 
 def read_image(path: Path) -> KernelImage:
@@ -56,118 +89,105 @@ def read_image(path: Path) -> KernelImage:
     Raises Failure "unreadable-file", "not-a-kernel" (saying what it looks like), "unreadable-kernel" when it is
     a kernel that is cut off or damaged.
     """
-    return from_bytes(path, read_file(path, MOST))
+    with opened(path) as file:
+        return from_stream(path, file)
 
 
 def from_bytes(path: Path, data: bytes) -> KernelImage:
     """As `read_image`, of content that is already here; the path is for people."""
-    if data[0x202:0x206] == b"HdrS" and data[0x1FE:0x200] == b"\x55\xaa":
-        return _bzimage(path, data)
-    if data[:2] == b"MZ" and data[4:8] == b"zimg":
-        return _zboot(path, data)
-    compression = compression_of(data) or "none"
-    head = start_of(data, compression) if compression in READABLE else data[:4096]
+    return from_stream(path, of_bytes(data))
+
+
+def from_stream(path: Path, file: Stream) -> KernelImage:
+    """As `read_image`, of content that comes along; the path is for people."""
+    head = file.peek(HEAD)
+    if head[0x202:0x206] == b"HdrS" and head[0x1FE:0x200] == b"\x55\xaa":
+        return _bzimage(path, file)
+    if head[:2] == b"MZ" and head[4:8] == b"zimg":
+        return _zboot(path, file)
+    start = file.peek(SNIFF)
+    compression = compression_of(head) or "none"
+    content = unpacked(file, compression)
+    head = content.peek(HEAD)
+    header = parse_elf(head)
     if head[56:60] == b"ARMd":
         kind = "Image"
-    elif head.startswith(b"\x7fELF") and head[16:18] in (b"\2\0", b"\3\0"):
+    elif header and header.kind in EXECUTABLE:
         kind = "vmlinux"
     else:
-        raise Failure("not-a-kernel", path=path, looks=looks_like(data))
-    content = _survey(unpacked(data, compression))
-    if content.version is None and content.damage is None:
-        raise Failure("not-a-kernel", path=path, looks=looks_like(data))
-    arch = "arm64" if kind == "Image" else _elf_arch(head)
-    return _image(path, kind, arch, content.version, compression, content)
+        raise Failure("not-a-kernel", path=path, looks=looks_like(start))
+    found = survey(content)
+    if found.version is None and found.damage is None:
+        raise Failure("not-a-kernel", path=path, looks=looks_like(start))
+    return _image(path, kind, compression, found)
 
 
-def _bzimage(path: Path, data: bytes) -> KernelImage:
-    """Source: the kernel's Documentation/arch/x86/boot.rst."""
-    if len(data) < 0x250:
+def _bzimage(path: Path, file: Stream) -> KernelImage:
+    header = boot_header(file.peek(1 << 16))
+    if header is None:
         raise Failure("unreadable-kernel", evidence=["The file ends within the boot header."], path=path)
-    protocol = (data[0x207], data[0x206])
-    (version_at,) = struct.unpack_from("<H", data, 0x20E)
-    (load_flags,) = struct.unpack_from("<H", data, 0x236)
-    offset, length = struct.unpack_from("<II", data, 0x248)
-    version = None
-    if version_at:
-        text = data[version_at + 0x200 : version_at + 0x300].split(b"\0")[0].decode("ascii", "replace")
-        version = text.split(" ")[0] or None
-    if protocol < (2, 8):
-        arch = None if protocol >= (2, 4) else "i386"
-        nothing = _Content(b"", None, None, None)
-        return _image(path, "bzImage", arch, version, "unknown", nothing, protocol)
-    start = ((data[0x1F1] or 4) + 1) * 512 + offset
-    payload = data[start : start + length]
-    if len(payload) < length or not length:
-        said = f"Its header announces {start + length} bytes, the file has {len(data)}."
-        raise Failure("unreadable-kernel", evidence=[said], path=path)
-    compression = compression_of(payload) or ("none" if payload.startswith(b"\x7fELF") else "unknown")
-    content = _survey(unpacked(payload, compression)) if compression in READABLE else _Content(b"", None, None, None)
-    arch = _elf_arch(content.head)
+    if header.offset == 0:
+        return _image(path, "bzImage", "unknown", Content(), header)
+    compression, content = _payload(path, file, header.offset, header.length)
+    if compression in READABLE and content.elf is None:
+        said = content.damage or "what is packed in it is no ELF file"
+        raise Failure("unreadable-kernel", evidence=[f"Reading it: {said}."], path=path)
+    return _image(path, "bzImage", compression, content, header)
+
+
+def boot_header(head: bytes) -> BootHeader | None:
+    """The boot header of a bzImage that begins with these bytes; None when they end within it."""
+    if len(head) < BOOT_HEADER:
+        return None
+    protocol = (head[0x207], head[0x206])
+    (version_at,) = struct.unpack_from("<H", head, 0x20E)
+    text = head[version_at + 0x200 :][:256].split(b"\0")[0].decode("ascii", "replace") if version_at else ""
+    alignment, _relocatable, _min_alignment, load_flags = struct.unpack_from("<IBBH", head, 0x230)
+    offset, length = struct.unpack_from("<II", head, 0x248)
+    (address,) = struct.unpack_from("<Q", head, 0x258)
+    arch = None if protocol >= (2, 4) else "i386"
     if protocol >= (2, 12):
         arch = "x86_64" if load_flags & 1 else "i386"
-    return _image(path, "bzImage", arch, version or content.version, compression, content, protocol)
+    has_payload = protocol >= (2, 8)
+    return BootHeader(
+        protocol,
+        text.split(" ")[0] or None,
+        arch,
+        ((head[0x1F1] or 4) + 1) * 512 + offset if has_payload else 0,
+        length if has_payload else 0,
+        alignment if protocol >= (2, 5) else None,
+        address if protocol >= (2, 10) else None,
+    )
 
 
-def _zboot(path: Path, data: bytes) -> KernelImage:
+def _zboot(path: Path, file: Stream) -> KernelImage:
     """Source: the kernel's drivers/firmware/efi/libstub/zboot-header.S."""
-    offset, length = struct.unpack_from("<II", data.ljust(64, b"\0"), 8)
-    payload = data[offset : offset + length]
-    if len(payload) < length or not length:
-        said = f"Its header announces {offset + length} bytes, the file has {len(data)}."
+    offset, length = struct.unpack_from("<II", file.peek(64).ljust(64, b"\0"), 8)
+    return _image(path, "zboot", *_payload(path, file, offset, length))
+
+
+def _payload(path: Path, file: Stream, offset: int, length: int) -> tuple[str, Content]:
+    """How the kernel within a file is packed, and what it says."""
+    if file.size is not None and (offset + length > file.size or not length):
+        said = f"Its header announces {offset + length} bytes, the file has {file.size}."
         raise Failure("unreadable-kernel", evidence=[said], path=path)
-    compression = compression_of(payload) or "unknown"
-    content = _survey(unpacked(payload, compression)) if compression in READABLE else _Content(b"", None, None, None)
-    arch = "arm64" if content.head[56:60] == b"ARMd" else None
-    return _image(path, "zboot", arch, content.version, compression, content)
+    file.skip(offset)
+    payload = Stream(file.part(length), length)
+    start = payload.peek(16)
+    compression = compression_of(start) or ("none" if start.startswith(b"\x7fELF") else "unknown")
+    return compression, survey(unpacked(payload, compression)) if compression in READABLE else Content()
 
 
-def _image(
-    path: Path,
-    kind: str,
-    arch: str | None,
-    version: str | None,
-    compression: str,
-    content: _Content,
-    protocol: tuple[int, int] | None = None,
-) -> KernelImage:
+def _image(path: Path, kind: str, compression: str, content: Content, header: BootHeader | None = None) -> KernelImage:
     if content.damage:
-        raise Failure("unreadable-kernel", evidence=[f"Unpacking it: {content.damage}."], path=path)
-    if content.config is not None:
-        config = parse(content.config)
-        return KernelImage(path, kind, arch or config.arch, version, compression, config, None, protocol)
-    reason = "It was built without CONFIG_IKCONFIG, so it does not carry its config."
-    if compression not in READABLE:
-        reason = f"It is packed with {compression}, which is not unpacked here, so a config inside was not looked for."
-    return KernelImage(path, kind, arch, version, compression, None, reason, protocol)
-
-
-def _survey(pieces: Iterable[bytes]) -> _Content:
-    """Looks through an unpacked kernel, a piece at a time: its start, its banner, its config."""
-    head, version, config, window = b"", None, None, b""
-    try:
-        for piece in pieces:
-            if len(head) < 64:
-                head = (head + piece)[:64]
-            window = window[-OVERLAP:] + piece
-            if version is None and (banner := _BANNER.search(window)):
-                version = banner[1].decode("ascii")
-            config = config or _ikconfig(window)
-            if version and config:
-                break
-    except Damaged as damage:
-        return _Content(head, version, config, str(damage))
-    return _Content(head, version, config, None)
-
-
-def _ikconfig(window: bytes) -> str | None:
-    """The config between its markers.  Source: the kernel's kernel/configs.c."""
-    start = window.find(b"IKCFG_ST\x1f\x8b")
-    end = window.find(b"IKCFG_ED", start)
-    return config_text(window[start + 8 : end]) if 0 <= start < end else None
-
-
-def _elf_arch(head: bytes) -> str | None:
-    if not head.startswith(b"\x7fELF"):
-        return None
-    return ELF_MACHINES.get(int.from_bytes(head[18:20], "little" if head[5:6] == b"\1" else "big"))
+        raise Failure("unreadable-kernel", evidence=[f"Reading it: {content.damage}."], path=path)
+    config = parse(content.config) if content.config is not None else None
+    reason = None
+    if config is None:
+        reason = "It was built without CONFIG_IKCONFIG, so it does not carry its config."
+        if content.xen is None:
+            reason = "How it is packed is not known, so a config inside was not looked for."
+    said = header.arch if header else None
+    arch = said or content.arch or (config.arch if config else None)
+    version = (header.version if header else None) or content.version
+    return KernelImage(path, kind, arch, version, compression, config, reason, header, content.xen, content.elf)

@@ -10,7 +10,10 @@ A preset has a `title`, the profiles that it `includes`, for a kind of instance 
     ends          nothing takes the option's place after `until`: a later kernel lacks it for good
     renamed_from  its earlier name, accepted where the kernel's version is not known
     or_any        options of which one will do in its place
+    only_if       options that must all be on for this one to matter: one finding for a missing part is enough
     early         needed to mount the root disk: as a module it must be in the initramfs
+    module        that module's name
+    pv_grub       the last version of PV-GRUB that this matters to: with those it is "boot", with later ones nothing
     why, breaks   what it is for, and what happens without it
     source        where this is written
 """
@@ -40,7 +43,10 @@ class Rule:
     ends: bool = False
     renamed_from: str | None = None
     or_any: tuple[str, ...] = ()
+    only_if: tuple[str, ...] = ()
     early: bool = False
+    module: str | None = None
+    pv_grub: Version | None = None
     arch: str | None = None
 
 
@@ -87,6 +93,7 @@ def numbers(version: str) -> Version:
 
 
 def _rule(row: dict[str, Any]) -> Rule:
-    limits: dict[str, Any] = {key: numbers(row[key]) for key in ("since", "until") if key in row}
-    fields = {**row, **limits, "or_any": tuple(row.get("or_any", ()))}
+    limits: dict[str, Any] = {key: numbers(row[key]) for key in ("since", "until", "pv_grub") if key in row}
+    lists = {key: tuple(row.get(key, ())) for key in ("or_any", "only_if")}
+    fields = {**row, **limits, **lists}
     return Rule(**fields)

@@ -1,10 +1,17 @@
 """Reads a file within bounds, and says in words what a file that is not a kernel looks like."""
 
+import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from wizard.explain import Failure
-from wizard.kernel.unpack import compression_of, start_of
+from wizard.kernel.stream import CHUNK, Stream, of_bytes
+from wizard.kernel.unpack import compression_of, unpacked
+
+SNIFF = CHUNK
+"""How much of a file's beginning is needed to say what it looks like."""
 
 SIGNS = (
     (0, b"!<arch>\ndebian", "a Debian package (.deb)"),
@@ -32,16 +39,24 @@ SIGNS = (
 ELF_TYPES = {1: "an ELF object file", 2: "an ELF program", 3: "an ELF program or shared library", 4: "a core dump"}
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """The first `most` bytes of a regular file; Failure "unreadable-file", or "not-a-kernel" for another kind."""
+@contextmanager
+def opened(path: Path) -> Iterator[Stream]:
+    """A regular file, to be read once; Failure "unreadable-file", or "not-a-kernel" for another kind of file."""
+    status = status_of(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise Failure("not-a-kernel", path=path, looks=kind_of(status.st_mode))
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            evidence = _candidates(path) if stat.S_ISDIR(mode) else []
-            raise Failure("not-a-kernel", evidence=evidence, path=path, looks=_kind(mode))
-        with path.open("rb") as file:
-            return file.read(most)
-    except (OSError, ValueError) as error:
+        with path.open("rb", buffering=0) as file:
+            yield Stream(iter(lambda: file.read(CHUNK), b""), status.st_size)
+    except OSError as error:
+        raise Failure("unreadable-file", path=path, reason=error.strerror or error) from error
+
+
+def status_of(path: Path) -> os.stat_result:
+    """As `path.stat()`; Failure "unreadable-file" where that is not possible."""
+    try:
+        return path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise Failure("unreadable-file", path=path, reason=getattr(error, "strerror", None) or error) from error
 
 
@@ -57,7 +72,7 @@ def looks_like(data: bytes, deep: bool = True) -> str:
         if data[offset : offset + len(magic)] == magic:
             return words
     if (compression := compression_of(data)) is not None:
-        inner = start_of(data, compression, 65536) if deep and compression in ("gzip", "bzip2", "xz", "lzma") else b""
+        inner = unpacked(of_bytes(data), compression).peek(SNIFF) if deep else b""
         return f"{compression} data that holds {looks_like(inner, deep=False)}" if inner else f"{compression} data"
     return _text(data[:65536]) or f"data of no kind that we know (it begins with {data[:8].hex(' ')})"
 
@@ -83,7 +98,8 @@ def _elf(data: bytes) -> str:
     return ELF_TYPES.get(kind, "an ELF file")
 
 
-def _kind(mode: int) -> str:
+def kind_of(mode: int) -> str:
+    """What a file that is no regular one is."""
     if stat.S_ISDIR(mode):
         return "a directory"
     if stat.S_ISFIFO(mode):
@@ -91,9 +107,3 @@ def _kind(mode: int) -> str:
     if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
         return "a device"
     return "a socket"
-
-
-def _candidates(folder: Path) -> list[str]:
-    """What in a folder was probably meant: a kernel tree has its files in known places."""
-    names = (".config", "arch/x86/boot/bzImage", "arch/arm64/boot/Image", "arch/arm64/boot/Image.gz", "vmlinux")
-    return [f"It holds {folder / name}" for name in names if (folder / name).is_file()]

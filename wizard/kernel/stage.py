@@ -7,36 +7,51 @@ from pathlib import Path
 from wizard.disk.layout import Layout
 from wizard.distro.debian import UserKernel
 from wizard.explain import Failure
-from wizard.kernel.audit import needs_initramfs
+from wizard.kernel.audit import Start, needs_initramfs
 from wizard.kernel.config import KernelConfig
-from wizard.kernel.image import KernelImage, read_image
-from wizard.kernel.subject import config_of
+from wizard.kernel.image import KernelImage
+from wizard.kernel.repack import check, programs_of, repack_commands
+from wizard.kernel.subject import Subject, known_of
 from wizard.plan.steps import Run, Step
 from wizard.recipe import Kernel, Recipe
 
 
-def user_kernel(recipe: Recipe, layout: Layout) -> UserKernel | None:
-    """What a plan must know of the user's kernel; None when the distribution's is taken.
+def user_kernel(kernel: Subject, recipe: Recipe, layout: Layout) -> UserKernel:
+    """What a plan must know of the user's kernel.
 
-    Raises Failure: `not-a-kernel` and its like, `kernel-of-another-architecture`, `unknown-kernel-release`,
+    Raises Failure: `not-a-kernel`, `kernel-of-another-architecture`, `unknown-kernel-release`,
     `modules-of-another-kernel`, `modules-missing`.
     """
-    if recipe.kernel.source == "distro" or recipe.kernel.image is None:
-        return None
-    image = read_image(Path(recipe.kernel.image))
+    image = _image(kernel)
     if image.arch and image.arch != recipe.target.arch:
         raise Failure("kernel-of-another-architecture", path=image.path, arch=image.arch, wanted=recipe.target.arch)
     release = _release(image, recipe.kernel)
-    config = config_of(Path(recipe.kernel.config)) if recipe.kernel.config else image.config
+    config = known_of(kernel) if image.config or kernel.config else None
     return UserKernel(release, _wants_initramfs(config, recipe, layout, release))
 
 
-def kernel_step(recipe: Recipe, kernel: UserKernel, epoch: int) -> Step:
-    """The step that makes kernel/kernel.tar: the image, its config and its modules at their places in the system."""
-    files, release = recipe.kernel, kernel.release
+def _image(kernel: Subject) -> KernelImage:
+    if kernel.image is None:
+        raise Failure("not-a-kernel", path=kernel.path, looks="a kernel config")
+    return kernel.image
+
+
+def programs_for(kernel: Subject, *, packs: bool) -> list[str]:
+    """The host's tools that taking it in needs."""
+    return programs_of(_image(kernel)) if packs else []
+
+
+def kernel_step(kernel: Subject, files: Kernel, staged: UserKernel, epoch: int, *, packs: bool) -> Step:
+    """The step that makes kernel/kernel.tar: the image, its config and its modules at their places in the system.
+
+    `packs`: the image is packed again, for PV-GRUB.  Raises Failure "not-for-xen" when that is of no use.
+    """
+    release = staged.release
     tree = "kernel/tree"
     modules = f"{tree}/usr/lib/modules/{release}"
-    commands = [f"mkdir -p {tree}/boot {modules}", f"cp {shlex.quote(files.image or '')} {tree}/boot/vmlinuz-{release}"]
+    target = f"{tree}/boot/vmlinuz-{release}"
+    commands = [f"mkdir -p {tree}/boot {modules}"]
+    commands += _packed(_image(kernel), target) if packs else [f"cp {shlex.quote(files.image or '')} {target}"]
     if files.config:
         commands.append(f"cp {shlex.quote(files.config)} {tree}/boot/config-{release}")
     if files.modules:
@@ -45,15 +60,28 @@ def kernel_step(recipe: Recipe, kernel: UserKernel, epoch: int) -> Step:
         f"tar -C {tree} --sort=name --mtime=@{epoch} --owner=0 --group=0 --numeric-owner -cf kernel/kernel.tar ."
     )
     commands.append(f"rm -r {tree}")
+    why = (
+        "Your kernel, its configuration and its modules are put where the distribution's own would be, so that its "
+        "tools treat them as theirs."
+    )
+    if packs:
+        why += (
+            f" It is packed with {_image(kernel).compression}, which this PV-GRUB cannot unpack: the ELF file inside "
+            "is packed again with gzip, which every PV-GRUB can."
+        )
     return Step(
         "kernel",
         f"Take in your kernel {release}",
-        "Your kernel, its configuration and its modules are put where the distribution's own would be, so that its "
-        "tools treat them as theirs.",
+        why,
         tuple(Run(command) for command in commands),
         (),
         digests(files),
     )
+
+
+def _packed(image: KernelImage, target: str) -> list[str]:
+    check(image)
+    return repack_commands(image, str(image.path), target)
 
 
 def digests(files: Kernel) -> dict[str, str]:
@@ -92,7 +120,8 @@ def _wants_initramfs(config: KernelConfig | None, recipe: Recipe, layout: Layout
     """Nobody knows a kernel without its config: then its modules decide."""
     if config is None:
         return recipe.kernel.modules is not None
-    needed = needs_initramfs(config, recipe.target.virtualization, layout.root.filesystem, layout.table)
+    kind = f"{'pv' if recipe.target.virtualization == 'paravirtual' else 'hvm'}-{recipe.target.arch}"
+    needed = needs_initramfs(config, kind, Start(root=layout.root.filesystem, table=layout.table))
     if needed and recipe.kernel.modules is None:
         raise Failure("modules-missing", release=release, root=layout.root.filesystem)
     return needed

@@ -13,8 +13,11 @@ from wizard.disk.image import checksum_step, image_step
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import debian, sources, system
 from wizard.kernel import stage
+from wizard.kernel.subject import Subject, known_of
+from wizard.plan import kernel as kernels
+from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_name
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, Plan, RegisterImage, Step, UploadSnapshot
+from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
 
 EPOCH = 1686355200
@@ -37,11 +40,13 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
 
     Raises Failure: `no-aki-in-region`, and for the user's own kernel `not-a-kernel`, `unreadable-kernel`.
     """
-    chosen = choices(recipe)
+    kernel = kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)
+    able = kernels.abilities(known_of(kernel))
+    chosen = choices(recipe, starts_by_uefi=able.uefi is not False)
     ids = DiskIds(identity(recipe))
-    user_kernel = stage.user_kernel(recipe, chosen.layout)
+    user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
     has_initramfs = user_kernel is None or user_kernel.has_initramfs
-    steps = [stage.kernel_step(recipe, user_kernel, EPOCH)] if user_kernel else []
+    steps = [_kernel(recipe, kernel, user_kernel, chosen)] if user_kernel else []
     steps.append(_bootstrap(recipe, chosen.layout, user_kernel, occasion))
     steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
     is_pv = recipe.target.virtualization == "paravirtual"
@@ -63,7 +68,13 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     image = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
     steps.append(checksum_step())
     return Plan(
-        recipe.name, (_account(recipe, occasion, image), *steps, *_cloud_steps(recipe, chosen, occasion, image)), EPOCH
+        recipe.name,
+        (
+            account_step(recipe, occasion.build, image),
+            *steps,
+            *cloud_steps(recipe, chosen, able, occasion.build, image),
+        ),
+        EPOCH,
     )
 
 
@@ -81,11 +92,15 @@ def identity(recipe: Recipe) -> str:
 
 
 def tools_of(recipe: Recipe) -> list[str]:
-    """The host's tools that this recipe's steps need."""
-    layout = choices(recipe).layout
+    """The host's tools that this recipe's steps need.  Raises what reading the user's kernel raises."""
+    chosen = choices(recipe)
+    layout = chosen.layout
     names = ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg", *_image_tools(layout)]
     if recipe.target.virtualization == "hvm":
         names += _grub_tools(recipe, layout)
+    if recipe.kernel.source == "files":
+        kernel = kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)
+        names += stage.programs_for(kernel, packs=_packs(recipe, kernel, chosen))
     if not host_runs(recipe.target.arch):
         names += ["qemu-aarch64-static", "arch-test", "update-binfmts"]
     if os.geteuid() != 0:
@@ -123,15 +138,13 @@ def _stamps(names: list[str]) -> dict[str, str]:
     return {name: host.stamp(name) for name in names}
 
 
-def _account(recipe: Recipe, occasion: Occasion, image: str) -> Step:
-    return Step(
-        "account",
-        "Look at the account",
-        "Who you are at AWS, and whether the AMI's name is still free there, is known before the long work starts, "
-        "and not found out after it.",
-        (CheckAccount(recipe.target.region, recipe.name, occasion.build, image),),
-        kept=False,
-    )
+def _kernel(recipe: Recipe, kernel: Subject, staged: debian.UserKernel, chosen: Choices) -> Step:
+    return stage.kernel_step(kernel, recipe.kernel, staged, EPOCH, packs=_packs(recipe, kernel, chosen))
+
+
+def _packs(recipe: Recipe, kernel: Subject, chosen: Choices) -> bool:
+    loader = kernels.loader_of(recipe.target, chosen.consequences)
+    return kernels.packs_again(kernel.image, loader, recipe.kernel.repack)
 
 
 def _bootstrap(recipe: Recipe, layout: Layout, kernel: debian.UserKernel | None, occasion: Occasion) -> Step:
@@ -152,69 +165,6 @@ def _system(recipe: Recipe, layout: Layout, ids: DiskIds, has_initramfs: bool, c
         files = {"boot/grub/grub.cfg": text}
     all_files = system.system_files(recipe, fstab(layout, ids), files)
     return system.system_step(recipe, all_files, system.system_links(recipe, console, links), EPOCH)
-
-
-def _cloud_steps(recipe: Recipe, chosen: Choices, occasion: Occasion, image: str) -> list[Step]:
-    region = recipe.target.region
-    tags = {"Name": recipe.name, BUILD_TAG: occasion.build}
-    parameters = register_parameters(recipe, chosen, {**tags, IMAGE_TAG: image})
-    upload = Step(
-        "snapshot",
-        "Upload the image to an EBS snapshot",
-        "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "
-        "A snapshot is what an AMI's disk is made from.",
-        (UploadSnapshot(region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags),),
-        ("account", "image"),
-        {"build": occasion.build},
-    )
-    register = Step(
-        "register",
-        "Register the AMI",
-        "Gives the snapshot a name and tells EC2 how to start it. From then on instances can be launched from it.",
-        (RegisterImage(region, "snapshot/snapshot-id", "register/image-id", parameters, occasion.build),),
-        ("snapshot",),
-        {"build": occasion.build},
-    )
-    return [upload, register]
-
-
-def register_parameters(recipe: Recipe, chosen: Choices, tags: dict[str, str]) -> dict[str, object]:
-    """RegisterImage's parameters.
-
-    VirtualizationType and Architecture are always given: AWS's defaults are paravirtual and i386 (FACTS.md §4).
-    """
-    where = recipe.target
-    root_device = chosen.consequences.root_device_name
-    parameters: dict[str, object] = {
-        "Name": recipe.name,
-        "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
-        "Architecture": where.arch,
-        "VirtualizationType": where.virtualization,
-        "RootDeviceName": root_device,
-        "BlockDeviceMappings": [
-            {
-                "DeviceName": root_device,
-                "Ebs": {
-                    "SnapshotId": "<snapshot>",
-                    "VolumeType": "standard" if where.virtualization == "paravirtual" else "gp3",
-                    "DeleteOnTermination": True,
-                },
-            }
-        ],
-        "TagSpecifications": [
-            {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-        ],
-    }
-    if where.virtualization == "paravirtual":
-        parameters["KernelId"] = chosen.aki
-    else:
-        parameters |= {
-            "BootMode": chosen.boot_mode,
-            "EnaSupport": True,
-            "SriovNetSupport": "simple",
-            "ImdsSupport": "v2.0",
-        }
-    return parameters
 
 
 def build_id(recipe: Recipe, *, practice: bool) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from wizard import presets
 from wizard.disk.layout import Layout, load
-from wizard.recipe import BootMode, Problem, Recipe, Target, nearest
-from wizard.targets import akis, target
+from wizard.recipe import Problem, Recipe, Target, nearest
+from wizard.targets import target
 from wizard.targets.regions import regions
 
 DEFAULT_LAYOUT = {"paravirtual": "single-ext4", "hvm": "gpt-ext4"}
@@ -19,44 +19,27 @@ class Choices:
     """A recipe's answers with every default filled in."""
 
     layout: Layout
-    aki: str | None
-    boot_mode: BootMode | None
     consequences: target.Consequences
 
 
-def choices(recipe: Recipe) -> Choices:
-    """The answers as they will be used.  Raises Failure `no-aki-in-region`."""
+def choices(recipe: Recipe, *, starts_by_uefi: bool = True) -> Choices:
+    """The answers as they will be used; where no boot mode is asked for, one that the kernel can do.
+
+    Raises Failure `no-aki-in-region`.
+    """
     layout = load(layout_name(recipe))
-    where = recipe.target
-    mode = boot_mode(where, layout)
-    return Choices(layout, _aki(where, layout), mode, consequences(where, layout))
-
-
-def consequences(where: Target, layout: Layout) -> target.Consequences:
-    """What follows from the target: names of devices, the console, the kernel profile."""
-    return target.consequences(where.arch, where.virtualization, partitioned=layout.table != "none")
+    modes = tuple(mode for mode in layout.boot_modes if starts_by_uefi or mode == "legacy-bios")
+    return Choices(layout, target.consequences(recipe.target, layout.table, modes or layout.boot_modes))
 
 
 def layout_name(recipe: Recipe) -> str:
-    """The layout asked for, or the one that the virtualization boots by default."""
-    return recipe.disk.layout or DEFAULT_LAYOUT[recipe.target.virtualization]
+    """The layout asked for, or the first that starts such a target."""
+    return recipe.disk.layout or default_layout(recipe.target)
 
 
-def boot_mode(where: Target, layout: Layout) -> BootMode | None:
-    """The boot mode asked for, or the widest one that the layout starts by.  PV has none."""
-    if where.virtualization == "paravirtual":
-        return None
-    if where.boot_mode:
-        return where.boot_mode
-    if where.arch == "arm64":
-        return "uefi"
-    return "uefi-preferred" if "uefi-preferred" in layout.boot_modes else "legacy-bios"
-
-
-def _aki(where: Target, layout: Layout) -> str | None:
-    if where.virtualization == "hvm":
-        return None
-    return where.aki or akis.choose(where.region, where.arch, partitioned=layout.table != "none").aki
+def default_layout(where: Target) -> str:
+    """The layout that is taken when nobody asks for one."""
+    return next(iter(fitting_layouts(where)), DEFAULT_LAYOUT[where.virtualization])
 
 
 def region_problem(name: str) -> Problem | None:
@@ -67,33 +50,42 @@ def region_problem(name: str) -> Problem | None:
 
 def target_problems(where: Target) -> Iterator[Problem]:
     """What does not go together in a target."""
-    if unknown := region_problem(where.region):
-        yield unknown
-        return
-    found = target.problems(where.arch, where.virtualization, where.storage, where.boot_mode, where.region)
-    yield from (Problem(place, message) for place, message in found)
-    if where.storage == "s3" and not any(place == "target.storage" for place, _ in found):
+    unknown = region_problem(where.region)
+    found = [problem for problem in target.problems(where) if not (unknown and problem.place in OF_REGION)]
+    yield from filter(None, [unknown, *found])
+    if where.storage == "s3" and not any(problem.place == "target.storage" for problem in found):
         yield Problem("target.storage", "is 's3'; this version makes EBS snapshots only.", "ebs")
-    if where.aki and where.virtualization == "hvm":
-        yield Problem("target.aki", "an AKI starts paravirtual instances only; leave it out for hvm.")
 
 
-def combination_problems(recipe: Recipe) -> Iterator[Problem]:
+OF_REGION = ("target.region", "target.aki")
+"""What cannot be judged in a region that nobody knows."""
+
+
+def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Iterator[Problem]:
     """Everything in a well-formed recipe that does not go together.
 
-    What a wrong target makes wrong in its turn is left out: it would hide the cause.
+    What a wrong target makes wrong in its turn is left out: it would hide the cause.  `judges_target`: False where the
+    target is a stand-in, of which only the region is the user's.
     """
-    wrong = list(target_problems(recipe.target))
-    yield from wrong
-    yield from _distro_problems(recipe)
-    if not wrong:
-        yield from _layout_problems(recipe)
+    wrong = list(target_problems(recipe.target)) if judges_target else [region_problem(recipe.target.region)]
+    yield from filter(None, wrong)
+    unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe)]
+    yield from unknown
+    if judges_target and not wrong:
+        if not any(problem.place == "disk.layout" for problem in unknown):
+            yield from _layout_problems(recipe)
         yield from _kernel_problems(recipe)
     if recipe.system.timezone not in zoneinfo.available_timezones():
         known = sorted(zoneinfo.available_timezones())
         yield Problem(
             "system.timezone", f"no time zone {recipe.system.timezone!r}.", nearest(recipe.system.timezone, known)
         )
+
+
+def _size_problems(recipe: Recipe) -> Iterator[Problem]:
+    most, size = target.MOST_S3_GIB, recipe.disk.size_gib
+    if recipe.target.storage == "s3" and size and size > most:
+        yield Problem("disk.size_gib", f"is {size}; an S3 (instance store) root has at most {most} GiB.", str(most))
 
 
 def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -122,24 +114,20 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
-def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
-    names = presets.names("layouts")
-    name = layout_name(recipe)
-    if name not in names:
+def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
+    names, name = presets.names("layouts"), recipe.disk.layout
+    if name and name not in names:
         yield Problem("disk.layout", f"is {name!r}; there are {', '.join(names)}.", nearest(name, names))
-        return
-    layout = load(name)
-    where = recipe.target
-    if where.virtualization not in layout.virtualization:
-        yield Problem("disk.layout", f"{name} does not start {where.virtualization} instances.", _fitting(where))
-    elif where.virtualization == "hvm" and (mode := boot_mode(where, layout)) not in layout.boot_modes:
-        yield Problem(
-            "disk.layout", f"{name} starts by {', '.join(layout.boot_modes)}, not by {mode}.", _fitting(where)
-        )
 
 
-def _fitting(where: Target) -> str:
-    return DEFAULT_LAYOUT[where.virtualization]
+def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
+    name = layout_name(recipe)
+    if reason := layout_unfit(recipe.target, load(name)):
+        fitting = fitting_layouts(recipe.target)
+        if fitting:
+            yield Problem("disk.layout", f"{name} {reason}.", fitting[0])
+        else:
+            yield Problem("target.aki", f"no layout fits it: {name} {reason}; leave it out for the newest.")
 
 
 def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -161,10 +149,15 @@ def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
 def fitting_layouts(where: Target) -> list[str]:
     """The layouts that start such a target, the default first."""
     default = DEFAULT_LAYOUT[where.virtualization]
-    fitting = [
-        name
-        for name in presets.names("layouts")
-        if where.virtualization in (layout := load(name)).virtualization
-        and (where.virtualization == "paravirtual" or boot_mode(where, layout) in layout.boot_modes)
-    ]
+    fitting = [name for name in presets.names("layouts") if layout_unfit(where, load(name)) is None]
     return sorted(fitting, key=lambda name: (name != default, name))
+
+
+def layout_unfit(where: Target, layout: Layout) -> str | None:
+    """Why a disk of this layout does not start such a target, as words behind its name; None when it does."""
+    if where.virtualization not in layout.virtualization:
+        return f"does not start {where.virtualization} instances"
+    if where.virtualization == "hvm":
+        mode = target.boot_mode(where, layout.boot_modes)
+        return None if mode in layout.boot_modes else f"starts by {', '.join(layout.boot_modes)}, not by {mode}"
+    return target.unreadable(where, layout.table, layout.boot.filesystem)

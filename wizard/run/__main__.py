@@ -15,7 +15,8 @@ from wizard.plan.steps import Plan
 from wizard.run.builds import Build
 from wizard.run.client import BUSY
 from wizard.run.events import EventLog
-from wizard.run.runner import Runner, check_room
+from wizard.run.room import check_room
+from wizard.run.runner import Runner
 from wizard.run.store import Store
 from wizard.run.warden import Warden
 

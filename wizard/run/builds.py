@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from wizard import folders
 from wizard.explain import Failure
+from wizard.files import write_atomically
 from wizard.plan.build import Occasion, build_id
 from wizard.recipe import Recipe, dumps
 from wizard.run.events import LAST, Event, read
@@ -257,16 +258,6 @@ def resources(build: Build) -> list[dict[str, Any]]:
     return list(made.values())
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The whole text or the old one, never half of it."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-
-
 def _touched(build: Build) -> float:
     path = build.events_path if build.events_path.exists() else build.recipe_path
     return path.stat().st_mtime
@@ -275,9 +266,18 @@ def _touched(build: Build) -> float:
 def _state(build: Build) -> State:
     step: str | None = None
     last: Event | None = None
+    open_steps: dict[str, None] = {}
     for event in build.events():
-        step = event.get("step", step)
         last = event
+        match event["event"]:
+            case "started":
+                open_steps = {}
+            case "step_started":
+                open_steps[event["step"]] = None
+            case "step_finished" | "step_reused":
+                open_steps.pop(event["step"], None)
+        # Of several that go on at once, the one that was begun last; when all have ended, the last that did.
+        step = next(reversed(open_steps), event.get("step", step))
     if build.is_running():
         return State("running", step, last)
     if last is None:

@@ -1,6 +1,7 @@
 """What front ends do with a build: start its runner, follow its events, stop it."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -12,8 +13,12 @@ from pathlib import Path
 from wizard.explain import Failure, explain
 from wizard.run.builds import Build
 from wizard.run.events import LAST, Event, read
+from wizard.run.room import free_mib
 
 POLL_SECONDS = 0.05
+
+ALL_BUT_FULL_MIB = 4
+"""With so little room left on the disk nothing can be written reliably."""
 
 BUSY = 3
 """A runner's exit code when another one was faster; it has said nothing then."""
@@ -28,7 +33,7 @@ def start(build: Build, *, until: str | None = None) -> int:
         raise Failure("build-is-running", build=build.id, holder=build.holder() or "another process")
     offset = build.events_path.stat().st_size if build.events_path.exists() else 0
     command = [sys.executable, "-m", "wizard.run", str(build.folder), *(["--until", until] if until else [])]
-    with (build.logs / "runner.log").open("ab") as log:
+    with (build.logs / "runner.log").open("wb") as log:
         runner = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
         )
@@ -65,15 +70,21 @@ def unread(build: Build, offset: int) -> Iterator[Event]:
 
 def runner_died(build: Build) -> Event:
     """The event that a killed runner could not write."""
-    log = build.logs / "runner.log"
-    said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:] if log.exists() else []
-    failure = Failure("runner-killed", build=build.id, evidence=[*said, f"log: {log}"])
     return {
         "event": "failed",
         "time": round(time.time(), 3),
         "build": build.id,
-        "explanation": explain(failure).as_dict(),
+        "explanation": explain(_last_words(build)).as_dict(),
     }
+
+
+def _last_words(build: Build) -> Failure:
+    """Why a runner is gone.  One that met a full disk may have had no room to say so."""
+    log = build.logs / "runner.log"
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if os.strerror(errno.ENOSPC) in said or free_mib(build.folder) < ALL_BUT_FULL_MIB:
+        return Failure("no-space", where=build.folder, free=free_mib(build.folder), evidence=[f"log: {log}"])
+    return Failure("runner-killed", build=build.id, evidence=[*said.splitlines()[-3:], f"log: {log}"])
 
 
 def stop(build: Build, *, within_seconds: float = 10) -> None:

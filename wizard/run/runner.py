@@ -2,7 +2,6 @@
 
 import asyncio
 import shlex
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from wizard.run.builds import Build
 from wizard.run.commands import Shell, printable
 from wizard.run.events import EventLog
 from wizard.run.journal import Journal
+from wizard.run.room import free_mib
 from wizard.run.store import Store
 from wizard.run.warden import Warden
 
@@ -29,9 +29,6 @@ CloudWork = Callable[[CloudAction, Path, Journal, Callable[[int, int], None], Ca
 
 PROGRESS_EVERY_SECONDS = 0.1
 CLAIM_POLL_SECONDS = 0.2
-
-NEEDED_MIB = 3000
-"""Room that a build should find: the userland three times (archive, tree, image) and its packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +201,3 @@ def _with_place(error: Exception, place: Path) -> Exception:
     if isinstance(error, OSError) and error.errno == 28:
         return Failure("no-space", where=place, free=free_mib(place), evidence=[str(error)])
     return error
-
-
-def free_mib(place: Path) -> int:
-    """Room on the disk that holds a place (which need not exist yet), in MiB."""
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free // (1024 * 1024)
-
-
-def check_room() -> None:
-    """Raises Failure `no-space-to-start` when a build would not find room for its files."""
-    for place in (folders.results(), folders.builds()):
-        free = free_mib(place)
-        if free < NEEDED_MIB:
-            raise Failure("no-space-to-start", where=place, free=free, needed=NEEDED_MIB)

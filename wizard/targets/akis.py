@@ -1,12 +1,16 @@
 """The PV-GRUB kernel ids (AKIs), from presets/akis.toml, and which of them to use."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from wizard import presets
 from wizard.explain import Failure
-from wizard.targets.regions import nearest, regions
+from wizard.targets.pvgrub import pvgrub
+from wizard.targets.regions import nearest, paravirtual_regions
+
+NOTHING_ASKED: Mapping[str, str] = {}
+"""What is known of AWS's own list when nobody has asked for it (wizard/targets/live.py gives the marks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +41,26 @@ def all_akis() -> tuple[Aki, ...]:
 def matching(region: str | None = None, arch: str | None = None) -> list[Aki]:
     """The ids of a region and an architecture (None: of all), best first within each region and architecture."""
     rows = [row for row in all_akis() if region in (None, row.region) and arch in (None, row.arch)]
-    rows.sort(key=lambda row: (row.device == "hd0", row.release), reverse=True)
-    rows.sort(key=lambda row: (row.region, row.arch))
-    return rows
+    return sorted(rows, key=_order)
 
 
-def reads(aki: Aki, partitioned: bool) -> bool:
-    """Whether this PV-GRUB finds menu.lst on such a disk.
-
-    hd00 looks in the first partition only; hd0 serves both since 1.04, and only unpartitioned disks before.
-    Source: andsens/bootstrap-vz 6483695, redhat-imaging/imagefactory 90038a0.
-    """
-    if aki.device == "hd00":
-        return partitioned
-    return not partitioned or aki.release >= (1, 4)
+def _order(row: Aki) -> tuple[object, ...]:
+    return row.region, row.arch, row.device != "hd0", tuple(-part for part in row.release)
 
 
-def choose(region: str, arch: str, partitioned: bool = True) -> Aki:
-    """The id to register with: the newest hd0 that reads the disk, as AWS advises, or else the newest hd00.
+def reads(aki: Aki, table: str) -> bool:
+    """Whether this PV-GRUB finds menu.lst behind such a partition table: "dos", "gpt", or "none" for a bare disk."""
+    return table in pvgrub(aki.version).tables(aki.device)
 
-    Raises Failure "no-aki-in-region" with the nearest regions that have one, "no-aki-for-arm64" for arm64.
+
+def choose(region: str, arch: str, table: str = "dos", marks: Mapping[str, str] = NOTHING_ASKED) -> Aki:
+    """The id to register with: the newest hd0 that reads the disk, as AWS advises, and that AWS has not withdrawn.
+
+    An hd00 is never chosen, only taken when somebody names one.  Raises Failure "no-aki-in-region" with the nearest
+    regions that have one, "no-aki-for-arm64" for arm64.
     """
     for row in matching(region, arch):
-        if reads(row, partitioned):
+        if row.device == "hd0" and cannot(row, region, arch, table, marks) is None:
             return row
     raise no_aki(region, arch)
 
@@ -68,31 +69,91 @@ def no_aki(region: str | None, arch: str | None) -> Failure:
     """The explanation for a region and an architecture (None: any) without an id, with the regions that help."""
     if arch == "arm64":
         return Failure("no-aki-for-arm64")
-    able = {row.name for row in regions() if row.paravirtual}
-    there = sorted({row.region for row in matching(arch=arch)} & able)
+    there = regions_for(arch)
     near = ", ".join(nearest(region or "us-east-1", there))
     return Failure("no-aki-in-region", region=region or "any region", kind=f"{arch} " if arch else "", near=near)
 
 
-def best(rows: Iterable[Aki]) -> list[Aki]:
+def regions_for(arch: str | None = None) -> list[str]:
+    """Where a paravirtual AMI can live: the regions that have an id and an instance type for it, sorted."""
+    return sorted({row.region for row in matching(arch=arch)} & paravirtual_regions())
+
+
+def named(aki: str, extra: Iterable[Aki] = ()) -> Aki | None:
+    """The row of an id such as "aki-5c21674b", of the preset or of `extra`; None when nobody knows it."""
+    return next((row for row in (*all_akis(), *extra) if row.aki == aki), None)
+
+
+@cache
+def unconfirmed() -> dict[str, str]:
+    """Ids that public tools use and that are not to be trusted, with the reason for each."""
+    return {row["aki"]: row["why"] for row in presets.load("akis_unconfirmed")["unconfirmed"]}
+
+
+def best(rows: Iterable[Aki], marks: Mapping[str, str] = NOTHING_ASKED) -> list[Aki]:
     """Of each region and architecture the one to use, for people and scripts that want no history."""
-    chosen: dict[tuple[str, str], Aki] = {}
-    for row in rows:
-        chosen.setdefault((row.region, row.arch), choose(row.region, row.arch))
-    return list(chosen.values())
+    places = dict.fromkeys((row.region, row.arch) for row in rows)
+    chosen = (_chosen(region, arch, "dos", marks) for region, arch in places)
+    return [row for row in chosen if row]
 
 
-def why_not(aki: Aki, region: str, arch: str, partitioned: bool = True) -> str | None:
-    """Why this id is not the one for the target, in a few words; None when it is."""
+def cannot(
+    aki: Aki, region: str, arch: str, table: str = "dos", marks: Mapping[str, str] = NOTHING_ASKED
+) -> str | None:
+    """Why this id cannot start the target at all, in a few words; None when it can."""
     if aki.region != region:
         return f"valid only in {aki.region}"
     if aki.arch != arch:
-        return "64-bit only" if aki.arch == "x86_64" else "32-bit only"
-    if not reads(aki, partitioned):
-        return f"reads only {'un' if partitioned else ''}partitioned images"
-    chosen = choose(region, arch, partitioned)
+        return {"x86_64": "64-bit only", "i386": "32-bit only"}[aki.arch]
+    if marks.get(aki.aki) == "gone":
+        return "AWS no longer lists it"
+    if reads(aki, table):
+        return None
+    readable = pvgrub(aki.version).tables(aki.device)
+    if table == "gpt" and "dos" in readable:
+        return "cannot read GPT"
+    return "reads only partitioned images" if table == "none" else "reads only unpartitioned images"
+
+
+def why_not(
+    aki: Aki, region: str, arch: str, table: str = "dos", marks: Mapping[str, str] = NOTHING_ASKED
+) -> str | None:
+    """Why this id is not the one for the target, in a few words; None when it is.
+
+    What `cannot` says comes first; an id that could be taken says what is better about the chosen one.
+    """
+    if reason := cannot(aki, region, arch, table, marks):
+        return reason
+    chosen = _chosen(region, arch, table, marks)
     if aki == chosen:
         return None
-    if aki.device == "hd00":
-        return "reads only partitioned images"
-    return f"superseded by {chosen.version}"
+    words = ["reads only partitioned images"] if aki.device == "hd00" else []
+    if chosen and aki.release < chosen.release:
+        words.append(f"superseded by {chosen.version}")
+    limits = ", ".join(pvgrub(aki.version).limits)
+    return (", ".join(words) or "not the newest hd0") + (f": {limits}" if limits else "")
+
+
+def by_nearness(
+    region: str, arch: str, table: str = "dos", marks: Mapping[str, str] = NOTHING_ASKED, extra: Iterable[Aki] = ()
+) -> list[Aki]:
+    """The whole table: the id to use first, then those of the region that work, its others, the other regions'."""
+
+    def distance(row: Aki) -> tuple[object, ...]:
+        return (
+            row.region != region,
+            why_not(row, region, arch, table, marks) is not None,
+            cannot(row, region, arch, table, marks) is not None,
+            row.arch != arch,
+            _order(row),
+        )
+
+    known = {row.aki for row in all_akis()}
+    return sorted([*all_akis(), *(row for row in extra if row.aki not in known)], key=distance)
+
+
+def _chosen(region: str, arch: str, table: str, marks: Mapping[str, str]) -> Aki | None:
+    try:
+        return choose(region, arch, table, marks)
+    except Failure:
+        return None

@@ -16,19 +16,26 @@ from wizard.explain import Failure
 class Region:
     """A region, e.g. "us-east-1", "US East (N. Virginia)", in the partition "aws".
 
-    `paravirtual`: it has instance types that run paravirtual AMIs.
+    `paravirtual`: it has instance types that run paravirtual AMIs; `opt_in`: an account must switch it on first.
     """
 
     name: str
     long_name: str
     partition: str
     paravirtual: bool
+    opt_in: bool = False
 
 
 @cache
 def regions() -> tuple[Region, ...]:
     """Every region of the partitions aws, aws-cn and aws-us-gov."""
     return tuple(Region(**row) for row in presets.load("regions")["region"])
+
+
+@cache
+def paravirtual_regions() -> frozenset[str]:
+    """The names of the regions that have instance types for paravirtual AMIs."""
+    return frozenset(region.name for region in regions() if region.paravirtual)
 
 
 def region_named(name: str) -> Region:

@@ -59,9 +59,17 @@ def nvme(image: Path, logs: Logs, *, uefi_variables: Path | None = None, keeps: 
     return [*_nvme_machine(image, logs, keeps), *_firmware(uefi_variables)]
 
 
-def direct(kernel: Path, arguments: str, image: Path, logs: Logs, *, keeps: bool = False) -> list[str]:
-    """As `nvme` by BIOS, but the kernel is handed over by QEMU and not by a boot loader from the image."""
-    return [*_nvme_machine(image, logs, keeps), "-kernel", str(kernel), "-append", arguments]
+def direct(
+    kernel: Path, arguments: str, image: Path, logs: Logs, *, uefi_variables: Path | None = None, keeps: bool = False
+) -> list[str]:
+    """As `nvme`, but the kernel is handed over by QEMU and not by a boot loader from the image."""
+    return [
+        *nvme(image, logs, uefi_variables=uefi_variables, keeps=keeps),
+        "-kernel",
+        str(kernel),
+        "-append",
+        arguments,
+    ]
 
 
 def _nvme_machine(image: Path, logs: Logs, keeps: bool) -> list[str]:

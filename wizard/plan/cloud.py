@@ -1,0 +1,59 @@
+"""The steps that AWS sees: the account, the snapshot, the registration."""
+
+from wizard.plan.defaults import Choices
+from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, RegisterImage, Step, UploadSnapshot
+from wizard.recipe import Recipe
+from wizard.targets import target
+from wizard.targets.target import Abilities
+
+
+def account_step(recipe: Recipe, build: str, image: str) -> Step:
+    """The first look: who we are, and whether the name is free; `image` is what IMAGE_TAG says."""
+    return Step(
+        "account",
+        "Look at the account",
+        "Who you are at AWS, and whether the AMI's name is still free there, is known before the long work starts, "
+        "and not found out after it.",
+        (CheckAccount(recipe.target.region, recipe.name, build, image),),
+        kept=False,
+    )
+
+
+def cloud_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str) -> list[Step]:
+    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says."""
+    region = recipe.target.region
+    tags = {"Name": recipe.name, BUILD_TAG: build}
+    parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image})
+    upload = Step(
+        "snapshot",
+        "Upload the image to an EBS snapshot",
+        "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "
+        "A snapshot is what an AMI's disk is made from.",
+        (UploadSnapshot(region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags),),
+        ("account", "image"),
+        {"build": build},
+    )
+    register = Step(
+        "register",
+        "Register the AMI",
+        "Gives the snapshot a name and tells EC2 how to start it. From then on instances can be launched from it.",
+        (RegisterImage(region, "snapshot/snapshot-id", "register/image-id", parameters, build),),
+        ("snapshot",),
+        {"build": build},
+    )
+    return [upload, register]
+
+
+def register_parameters(recipe: Recipe, chosen: Choices, able: Abilities, tags: dict[str, str]) -> dict[str, object]:
+    """RegisterImage's parameters; `<snapshot>` stands for the snapshot's id."""
+    outcome = chosen.consequences
+    disk = {"SnapshotId": "<snapshot>", "VolumeType": outcome.volume_type, "DeleteOnTermination": True}
+    return {
+        "Name": recipe.name,
+        "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
+        **target.register_fields(recipe.target, outcome, able),
+        "BlockDeviceMappings": [{"DeviceName": outcome.root_device_name, "Ebs": disk}],
+        "TagSpecifications": [
+            {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    }

@@ -1,0 +1,70 @@
+"""The answers as they stand: what was said, and the defaults where nothing was."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from wizard.questions.kinds import Answers, Question
+from wizard.recipe import Target
+
+CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
+"""Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
+
+LINES = ("system.ssh_authorized_keys",)
+"""Of these, what has several values, one a line."""
+
+
+@functools.cache
+def every() -> tuple[Question, ...]:
+    """All questions in the order in which they are asked."""
+    # The questions' own defaults and options need the values here.
+    from wizard.questions import disk, distro, kernel, target
+
+    return (*target.QUESTIONS, *kernel.QUESTIONS, *disk.QUESTIONS, *distro.QUESTIONS)
+
+
+@functools.cache
+def find(path: str) -> Question:
+    """The question with that place in the recipe."""
+    return next(one for one in every() if one.path == path)
+
+
+def value(path: str, answers: Answers) -> str:
+    """The answer, or what the default is as the other answers stand."""
+    return answers[path] if path in answers else find(path).default(answers).value
+
+
+def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
+    """The answers of one screen (None: of all) with all defaults as a recipe's tables, not checked yet."""
+    built: dict[str, Any] = {}
+    for question in every():
+        if screen not in (None, question.screen) or not question.applies(answers):
+            continue
+        text = value(question.path, answers)
+        if text == "" and question.kind != "list":
+            continue
+        table, _, key = question.path.rpartition(".")
+        where = built.setdefault(table, {}) if table else built
+        where[key] = _typed(question, text)
+    for path in CARRIED if screen is None else ():
+        if path in answers:
+            table, _, key = path.partition(".")
+            text = answers[path]
+            built.setdefault(table, {})[key] = text.splitlines() if path in LINES else text
+    return built
+
+
+def target_of(answers: Answers) -> Target:
+    """The target as the answers stand; what does not apply is left out."""
+    return Target.model_validate(tables(answers, "target")["target"])
+
+
+def _typed(question: Question, text: str) -> Any:
+    if question.kind == "list":
+        return text.split()
+    if question.kind == "number":
+        return int(text) if text.isascii() and text.isdigit() else text
+    if question.kind == "path":
+        # Seen from where the user is; the recipe will lie somewhere else.
+        return str(Path(text).expanduser().absolute())
+    return text
