@@ -4,7 +4,6 @@ These tests share one home, so that packages are fetched and a userland is insta
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import pwd
@@ -18,34 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real_builds import CLASSIC, RECIPE, ami_wizard, build, digest, recipe_file
 
-from wizard.boot.lab import machine
-from wizard.boot.lab.bundle import xen_bundle
-from wizard.boot.lab.run import Boot, boot
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.read_back import read_back
 from wizard.cloud.session import client
 from wizard.run.builds import Build
 
 pytestmark = pytest.mark.slow
-
-RECIPE = """\
-name = "{name}"
-[target]
-region = "us-east-1"
-arch = "x86_64"
-"""
-
-CLASSIC = """\
-name = "classic"
-[target]
-region = "eu-west-1"
-arch = "x86_64"
-virtualization = "paravirtual"
-[disk]
-layout = "ext3-boot-btrfs-root"
-size_gib = 2
-"""
 
 ORDINARY_USER = "ami-wizard-test"
 """Made by .ci/run, with subordinate ids: the proof that no root is needed."""
@@ -55,27 +34,6 @@ ORDINARY_USER = "ami-wizard-test"
 def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AMI_WIZARD_HOME", str(world))
     return world
-
-
-def ami_wizard(*arguments: str, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, **({"AMI_WIZARD_HOME": str(home)} if home else {})}
-    command = [sys.executable, "-m", "wizard", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
-
-
-def recipe_file(folder: Path, text: str) -> Path:
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.toml"
-    path.write_text(text)
-    return path
-
-
-def build(folder: Path, text: str, *more: str, home: Path | None = None) -> dict[str, Any]:
-    """Builds in practice; gives the last event."""
-    done = ami_wizard("build", str(recipe_file(folder, text)), "--practice", "--json", *more, home=home)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert last["event"] == "finished"
-    return last
 
 
 @pytest.fixture(scope="module")
@@ -251,72 +209,6 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-def test_the_image_starts_from_an_nvme_disk_to_a_login_prompt(
-    hvm: dict[str, Any], firmware: str, tmp_path: Path
-) -> None:
-    """As on Nitro: by BIOS (SeaBIOS) and by UEFI (OVMF), the console on the serial port."""
-    before = digest(Path(hvm["image"]))
-    seen = started(Path(hvm["image"]), firmware, tmp_path)
-    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
-    assert digest(Path(hvm["image"])) == before
-
-
-def started(image: Path, kind: str, folder: Path) -> Boot:
-    """The image in a machine like EC2's ("bios", "uefi" or "pv"), until it asks for a login or has failed."""
-    logs = machine.Logs(folder / f"{kind}-guest.log", folder / f"{kind}-lab.log")
-    if kind == "pv":
-        return boot(machine.paravirtual(xen_bundle(), image, logs), logs, until="login", timeout=400)
-    variables = Path(shutil.copy(machine.OVMF_VARIABLES, folder / "vars.fd")) if kind == "uefi" else None
-    return boot(machine.nvme(image, logs, uefi_variables=variables), logs, until="login", timeout=240)
-
-
-OWN_KERNEL = """
-[kernel]
-source = "files"
-image = "boot/vmlinuz-{release}"
-config = "boot/config-{release}"
-modules = "lib/modules/{release}"
-"""
-
-
-@pytest.fixture(scope="module")
-def own(hvm: dict[str, Any], world: Path) -> tuple[Path, str]:
-    """Debian's cloud kernel, taken out of its package as if one had built it, and its release."""
-    package = next((world / "downloads").glob("linux-image-6*-cloud-amd64_*.deb"))
-    folder = world / "own"
-    subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
-    return folder, next((folder / "lib" / "modules").iterdir()).name
-
-
-def test_a_kernel_of_ones_own_with_its_modules_starts_to_a_login_prompt(own: tuple[Path, str], world: Path) -> None:
-    folder, release = own
-    made = build(folder, RECIPE.format(name="own-kernel") + OWN_KERNEL.format(release=release), home=world)
-    seen = started(Path(made["image"]), "bios", world)
-    assert seen.verdict.came_up, seen.console[-1500:]
-
-
-def test_a_kernel_that_pv_grub_cannot_unpack_is_packed_again_and_starts_under_xen(
-    own: tuple[Path, str], in_world: Path, tmp_path: Path
-) -> None:
-    """Packed with lz4 as Debian ships it, PV-GRUB stops; the plan's own step cures it.  (GRUB for Xen stands in.)"""
-    folder, release = own
-    pv = f'{RECIPE.format(name="own-pv")}virtualization = "paravirtual"\n{OWN_KERNEL.format(release=release)}'
-    made = build(folder, pv, home=in_world)
-    seen = started(Path(made["image"]), "pv", tmp_path)
-    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
-    left = build(
-        folder, pv.replace("own-pv", "own-pv-as-it-is") + 'repack = "never"\n', "--until", "image", home=in_world
-    )
-    assert started(Path(left["image"]), "pv", tmp_path).verdict.came_up is False
-
-
-def test_the_classic_of_2011_starts_under_xen(classic: dict[str, Any], in_world: Path, tmp_path: Path) -> None:
-    """Paravirtual, ext3 /boot with menu.lst, btrfs root, Debian's kernel as it is packed (xz)."""
-    seen = started(Path(classic["image"]), "pv", tmp_path)
-    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
-
-
 def test_the_recorded_kernel_config_is_judged_like_the_one_in_the_image(
     hvm: dict[str, Any], world: Path, tmp_path: Path
 ) -> None:
@@ -362,8 +254,3 @@ def test_clean_removes_what_a_build_made_and_twice_does_no_harm(hvm: dict[str, A
         ]
         assert ec2.describe_images(ImageIds=[hvm["image_id"]])["Images"], "another build's image stays"
     assert ami_wizard("clean", made["build"], "--cloud", "--yes").returncode == 2
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
