@@ -27,3 +27,10 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home that the long tests share, so that packages are fetched and installed as seldom as possible."""
     return tmp_path_factory.mktemp("world")
+
+
+@pytest.fixture
+def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That home as this test's own."""
+    monkeypatch.setenv("AMI_WIZARD_HOME", str(world))
+    return world

@@ -15,12 +15,6 @@ from wizard.boot.lab.run import Boot, boot
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AMI_WIZARD_HOME", str(world))
-    return world
-
-
 @pytest.fixture(scope="module")
 def hvm(world: Path) -> dict[str, Any]:
     """The default image: HVM on x86_64, GPT, ext4."""

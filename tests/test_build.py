@@ -30,12 +30,6 @@ ORDINARY_USER = "ami-wizard-test"
 """Made by .ci/run, with subordinate ids: the proof that no root is needed."""
 
 
-@pytest.fixture
-def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AMI_WIZARD_HOME", str(world))
-    return world
-
-
 @pytest.fixture(scope="module")
 def hvm(world: Path) -> dict[str, Any]:
     """The default build: HVM on x86_64, GPT, ext4."""
