@@ -24,14 +24,13 @@ class Way:
 
 
 def ways(disk: Disk, known: Kernels) -> tuple[list[Way], list[Finding]]:
-    """All ways that are open, and what stands in the way where none is; kernels that were looked at come into `known`."""
+    """All ways that are open, and what stands in the way where none is; `known` takes the kernels that were read."""
     found = [*_paravirtual(disk, known), *_bios(disk)]
     uefi, wrong = _uefi(disk)
     found += uefi
     if not found:
-        wrong += [
-            one for one in check_for_aki(disk, versions()[0].versions[0], "hd0", known) if one.code != "aki-no-menu"
-        ]
+        newest = check_for_aki(disk, versions()[0].versions[0], "hd0", known)
+        wrong += [one for one in newest if one.code != "aki-no-menu"]
         wrong.append(finding("starts-by-nothing"))
     return found, wrong
 
