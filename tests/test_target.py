@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from wizard import presets
 from wizard.disk.layout import load
+from wizard.disk.layout import names as layout_names
 from wizard.explain import Failure
 from wizard.kernel.profiles import profile
 from wizard.plan.defaults import choices, fitting_layouts, layout_unfit
@@ -100,7 +100,7 @@ def test_every_target_with_every_layout_gets_what_it_needs_or_an_explanation() -
 
 def test_the_whole_recipe_of_every_target_is_taken_or_explained() -> None:
     for where in every_target():
-        for layout in (None, *presets.names("layouts")):
+        for layout in (None, *layout_names()):
             answers = {
                 "name": "some-name",
                 "target": where.model_dump(exclude_none=True),

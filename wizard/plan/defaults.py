@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wizard import presets
 from wizard.disk.layout import Layout, load
+from wizard.disk.layout import names as layout_names
 from wizard.recipe import Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -115,7 +116,7 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
-    names, name = presets.names("layouts"), recipe.disk.layout
+    names, name = layout_names(), recipe.disk.layout
     if name and name not in names:
         yield Problem("disk.layout", f"is {name!r}; there are {', '.join(names)}.", nearest(name, names))
 
@@ -149,7 +150,7 @@ def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
 def fitting_layouts(where: Target) -> list[str]:
     """The layouts that start such a target, the default first."""
     default = DEFAULT_LAYOUT[where.virtualization]
-    fitting = [name for name in presets.names("layouts") if layout_unfit(where, load(name)) is None]
+    fitting = [name for name in layout_names() if layout_unfit(where, load(name)) is None]
     return sorted(fitting, key=lambda name: (name != default, name))
 
 
