@@ -40,15 +40,13 @@ def makes_subvolumes() -> bool:
 
 def note(part: Partition) -> str:
     """What the screen says beside the partition; nothing when there is nothing to say."""
-    times = (
-        f"Every file of {part.name} gets the image's own date, 2023-06-10, so that the bytes are the same each time."
-    )
+    times = f"Every file of {part.name} is of the image's own date, 2023-06-10: so the bytes are the same each time."
     if not part.subvolumes:
         return times
     names = ", ".join(part.subvolumes)
     if makes_subvolumes():
         return f"{names} become subvolumes of {part.name}. {times}"
     return (
-        f"{times} {names} stay plain folders of {part.name}: making them subvolumes without a mount takes mkfs.btrfs 6.12 or "
-        "newer (its option --subvol), which this machine does not have."
+        f"{names} stay plain folders of {part.name}: making them subvolumes without a mount takes mkfs.btrfs 6.12 or "
+        f"newer (its option --subvol), which this machine does not have. {times}"
     )
