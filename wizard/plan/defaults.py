@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wizard import presets
 from wizard.disk.layout import Layout, load
+from wizard.disk.layout import names as layout_names
 from wizard.distro import distros
 from wizard.recipe import Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
@@ -117,7 +118,7 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
-    names, name = presets.names("layouts"), recipe.disk.layout
+    names, name = layout_names(), recipe.disk.layout
     if name and name not in names:
         yield Problem("disk.layout", f"is {name!r}; there are {', '.join(names)}.", nearest(name, names))
 
@@ -130,6 +131,10 @@ def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem("disk.layout", f"{name} {reason}.", fitting[0])
         else:
             yield Problem("target.aki", f"no layout fits it: {name} {reason}; leave it out for the newest.")
+    size, layout = recipe.disk.size_gib, load(name)
+    if size and size < layout.least_gib:
+        before = f"the partitions before the root take {layout.root.start_mib} MiB"
+        yield Problem("disk.size_gib", f"is {size}, too small for {name}: {before}.", str(layout.least_gib))
 
 
 def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -151,7 +156,7 @@ def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
 def fitting_layouts(where: Target) -> list[str]:
     """The layouts that start such a target, the default first."""
     default = DEFAULT_LAYOUT[where.virtualization]
-    fitting = [name for name in presets.names("layouts") if layout_unfit(where, load(name)) is None]
+    fitting = [name for name in layout_names() if layout_unfit(where, load(name)) is None]
     return sorted(fitting, key=lambda name: (name != default, name))
 
 
