@@ -5,6 +5,7 @@ ends.  As an ordinary user that is a user namespace, in which no device can be m
 lent from this machine.
 """
 
+from wizard.distro.tidy import TIDY
 from wizard.plan.steps import Run
 
 ROOT = "bootstrap/root"
@@ -35,12 +36,16 @@ clear_away() {
 def made_apart(commands: str, epoch: int) -> tuple[Run, ...]:
     """The actions that make bootstrap/root.tar by commands that fill bootstrap/root.
 
-    The commands run as root with `furnish` and `clear_away` at hand; each takes the folder.  Afterwards the folder is
-    packed with owners as numbers, names in order and no time later than the epoch, and removed.
+    The commands run as root with `furnish` and `clear_away` at hand; each takes the folder.  Afterwards what
+    belongs in no image is removed, and the folder is packed with owners as numbers, names in order and no time later than the epoch, and removed.
     """
     script = f"""{FURNISH}
 mkdir -p {ROOT}
 {commands.strip()}
+(
+cd {ROOT}
+{TIDY.strip()}
+)
 rm -rf {ROOT}/dev {ROOT}/run
 mkdir {ROOT}/dev {ROOT}/run
 tar -C {ROOT} --sort=name --numeric-owner --xattrs --xattrs-include='*' --mtime=@{epoch} --clamp-mtime \\
