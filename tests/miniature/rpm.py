@@ -50,7 +50,7 @@ cp -a @TREE@/. %{buildroot}
 def packages() -> list[Package]:
     """Fedora's kind of distribution: the names are its own."""
     image = f"usr/lib/modules/{KERNEL}/vmlinuz"
-    modules = {f"usr/lib/modules/{KERNEL}": Folder(), image: File(bytes(4096))}
+    modules: dict[str, File | Link | Folder] = {f"usr/lib/modules/{KERNEL}": Folder(), image: File(bytes(4096))}
     posttrans = f"kernel-install add {KERNEL} /usr/lib/modules/{KERNEL}/vmlinuz"
     private = "mkdir -p /var/lib/systemd; date +%N > /var/lib/systemd/random-seed; date +%N > /etc/machine-id"
     keys = "mkdir -p /etc/ssh; date +%N > /etc/ssh/ssh_host_ed25519_key; date > /var/log/sshd; date > /var/cache/sshd"
@@ -86,6 +86,7 @@ def packages() -> list[Package]:
             depends=("filesystem",),
         ),
         Package("dracut", files={"usr/bin/dracut": script(DRACUT)}, depends=("busybox",)),
+        Package("kernel", depends=("kernel-core",)),
         Package("kernel-core", "6.6.6", modules, ("dracut", "systemd"), posttrans),
         Package(
             "kernel-default",
@@ -124,7 +125,9 @@ def keys(home: Path, name: str) -> Keys:
     """A new key."""
     home.mkdir(mode=0o700)
     made = Keys(home)
-    made.gpg("--passphrase", "", "--quick-generate-key", f"{name} <{name.lower()}@miniature.invalid>", "rsa2048", "sign")
+    made.gpg(
+        "--passphrase", "", "--quick-generate-key", f"{name} <{name.lower()}@miniature.invalid>", "rsa2048", "sign"
+    )
     return made
 
 

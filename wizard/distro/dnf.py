@@ -51,7 +51,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
 
 def _commands(wanted: Userland) -> str:
     own = wanted.distro.own
-    keys = [f'file://$PWD/{file}' for file in rpm.key_files(rpm.keys(own, wanted.release))]
+    keys = [f"file://$PWD/{file}" for file in rpm.key_files(rpm.keys(own, wanted.release))]
     options = [
         "--config bootstrap/dnf.conf",
         '--setopt=reposdir="$PWD/bootstrap/repos"',

@@ -46,7 +46,6 @@ cp -r {FILES}/. "$root"
 """
 
 
-
 def key_actions(rows: Iterable[Mapping[str, str]]) -> Iterator[Run]:
     """What fetches each key and keeps it only if its fingerprint is the one that our presets name.
 
