@@ -88,7 +88,8 @@ def identity(recipe: Recipe) -> str:
     """
     answers = recipe.model_dump(mode="json")
     answers["kernel"] = stage.digests(recipe.kernel)
-    answers["distro"].update(source=None, checksum=None, unsigned=None, **digests(recipe.distro))
+    own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
+    answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
     answers.pop("name")
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     answers["disk"]["layout"] = layout_name(recipe)

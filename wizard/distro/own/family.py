@@ -23,7 +23,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 UNPACKERS = {"bzip2": "bzip2", "xz": "xz", "lzma": "xz", "lzo": "lzop", "lz4": "lz4", "zstd": "zstd"}
 """The programs that tar calls; gzip is part of every system."""
 
-XATTRS = "--xattrs --xattrs-include='*' --numeric-owner"
+XATTRS = "--xattrs --xattrs-include=security.capability --numeric-owner"
 
 OF_ONE_MACHINE = (
     "etc/machine-id",
@@ -163,6 +163,7 @@ def _kernel(wanted: Userland, found: Found) -> Iterator[str]:
         yield f"tar -C {ROOT} -xf kernel/kernel.tar"
         # A userland whose /lib is a folder of its own has its modules there.
         yield f"if ! [ -L {ROOT}/lib ]; then mkdir -p {ROOT}/lib/modules"
+        yield f"  rm -rf {ROOT}/lib/modules/{release}"
         yield f"  mv {ROOT}/usr/lib/modules/{release} {ROOT}/lib/modules/; fi"
         yield f"depmod -b {ROOT} {release}"
         yield f"ln -sfn vmlinuz-{release} {boot}/vmlinuz"
@@ -198,7 +199,7 @@ def _initramfs(found: Found, release: str) -> Iterator[str]:
         raise Failure("no-initramfs-maker", path=found.path, release=release)
     command = presets.load("distros/own")["own"]["initramfs"][maker].format(release=release)
     yield f"furnish {ROOT}"
-    yield f"chroot {ROOT} /bin/sh -c {shlex.quote(command)}"
+    yield f"inside {ROOT} /bin/sh -c {shlex.quote(command)}"
     yield f"clear_away {ROOT}"
     yield f"mv {ROOT}/boot/initramfs.made {ROOT}/boot/initrd.img-{release}"
     yield f"ln -sfn initrd.img-{release} {ROOT}/boot/initrd.img"

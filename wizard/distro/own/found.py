@@ -81,7 +81,7 @@ def digests(distro: Distro) -> dict[str, str]:
 
 @lru_cache(maxsize=4)
 def _file_digest(path: Path, _stamp: object) -> str:
-    return content_digest(path)
+    return f"sha256:{content_digest(path)}"
 
 
 @lru_cache(maxsize=4)
