@@ -14,6 +14,7 @@ from wizard.disk.image import BootLoader
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import distros, system
 from wizard.distro.families import family
+from wizard.distro.own.found import digests
 from wizard.distro.settings import Settings
 from wizard.distro.userland import UserKernel, Userland, userland
 from wizard.kernel import stage
@@ -44,12 +45,12 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
 
     Raises Failure: `no-aki-in-region`, and for the user's own kernel `not-a-kernel`, `unreadable-kernel`.
     """
-    kernel = kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)
+    kernel = kernels.chosen(recipe.kernel, recipe.distro, recipe.target)
     able = kernels.abilities(known_of(kernel))
     chosen = choices(recipe, starts_by_uefi=able.uefi is not False)
     ids = DiskIds(identity(recipe))
     user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
-    has_initramfs = user_kernel is None or user_kernel.has_initramfs
+    has_initramfs = kernels.has_initramfs(recipe, chosen.layout, kernel, user_kernel)
     steps = [_kernel(recipe, kernel, user_kernel, chosen)] if user_kernel else []
     steps.append(_bootstrap(_userland(recipe, chosen.layout, user_kernel), occasion))
     steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
@@ -85,10 +86,12 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
 def identity(recipe: Recipe) -> str:
     """What tells one image from another: every answer but the name and the region.  Ids on the disk follow from it.
 
-    Of the user's kernel its content counts, not where it lies.
+    Of the user's kernel and own userland the content counts, not where it lies.
     """
     answers = recipe.model_dump(mode="json")
     answers["kernel"] = stage.digests(recipe.kernel)
+    own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
+    answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
     answers.pop("name")
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     answers["disk"]["layout"] = layout_name(recipe)
@@ -104,7 +107,7 @@ def tools_of(recipe: Recipe) -> list[str]:
     if recipe.target.virtualization == "hvm":
         names += _grub_tools(recipe, layout)
     if recipe.kernel.source == "files":
-        kernel = kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)
+        kernel = kernels.chosen(recipe.kernel, recipe.distro, recipe.target)
         names += stage.programs_for(kernel, packs=_packs(recipe, kernel, chosen))
     if not host_runs(recipe.target.arch):
         names += ["qemu-aarch64-static", "arch-test", "update-binfmts"]
@@ -149,7 +152,7 @@ def _userland(recipe: Recipe, layout: Layout, kernel: UserKernel | None) -> User
 
 
 def _system(recipe: Recipe, layout: Layout, ids: DiskIds, has_initramfs: bool, console: str) -> Step:
-    title = f"{distros.of(recipe).title} {recipe.distro.release}"
+    title = f"{distros.of(recipe).title} {recipe.distro.release}".strip()
     links: dict[str, str] = {}
     if recipe.target.virtualization == "paravirtual":
         files, links = menu_lst.menu_files(layout, menu_lst.menu_lst(layout, ids, title, has_initramfs=has_initramfs))

@@ -4,8 +4,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from wizard.questions.kinds import Answers, Question
-from wizard.recipe import Target
+from wizard.recipe import Distro, Target
 
 CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
@@ -57,6 +59,15 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
 def target_of(answers: Answers) -> Target:
     """The target as the answers stand; what does not apply is left out."""
     return Target.model_validate(tables(answers, "target")["target"])
+
+
+def distro_of(answers: Answers) -> Distro:
+    """The userland as the answers stand; what is not well-formed yet is left out."""
+    given = tables(answers, "distro").get("distro", {})
+    try:
+        return Distro.model_validate(given)
+    except ValidationError:
+        return Distro(name=value("distro.name", answers), source=given.get("source"))
 
 
 def _typed(question: Question, text: str) -> Any:
