@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "what this machine has and lacks, and how to get it",
     "new": "a new build, guided",
     "plan": "what a build would do, as prose, as a script, or as data",
+    "prove": "boots an image here, the way EC2 would, and says whether it came up",
     "resume": "goes on with an unfinished build",
 }
 

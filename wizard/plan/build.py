@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from wizard import host
 from wizard.boot import grub, menu_lst
+from wizard.boot.proof.ways import tools
 from wizard.disk.image import checksum_step, image_step
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import distros, system
@@ -19,6 +20,7 @@ from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_name
+from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
 
@@ -53,8 +55,8 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
     is_pv = recipe.target.virtualization == "paravirtual"
     if not is_pv:
-        tools = _stamps(_grub_tools(recipe, chosen.layout))
-        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, tools))
+        stamps = _stamps(_grub_tools(recipe, chosen.layout))
+        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, stamps))
     steps.append(
         image_step(
             chosen.layout,
@@ -69,25 +71,31 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     )
     image = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
     steps.append(checksum_step())
+    ways = ways_of(recipe, chosen, able)
+    if recipe.prove and ways:
+        steps.append(prove_step(recipe.target, ways))
     return Plan(
         recipe.name,
         (
             account_step(recipe, occasion.build, image),
             *steps,
-            *cloud_steps(recipe, chosen, able, occasion.build, image),
+            *cloud_steps(
+                recipe, chosen, able, occasion.build, image, tuple(step.id for step in steps if step.id == "prove")
+            ),
         ),
         EPOCH,
     )
 
 
 def identity(recipe: Recipe) -> str:
-    """What tells one image from another: every answer but the name and the region.  Ids on the disk follow from it.
+    """What tells one image from another: every answer but the name, the region and the proof.
 
-    Of the user's kernel its content counts, not where it lies.
+    Ids on the disk follow from it.  Of the user's kernel its content counts, not where it lies.
     """
     answers = recipe.model_dump(mode="json")
     answers["kernel"] = stage.digests(recipe.kernel)
-    answers.pop("name")
+    for of_no_matter in ("name", "prove"):
+        answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     answers["disk"]["layout"] = layout_name(recipe)
     return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
@@ -109,6 +117,15 @@ def tools_of(recipe: Recipe) -> list[str]:
     if os.geteuid() != 0:
         names += ["unshare", "newuidmap"]
     return names
+
+
+def tools_to_prove(recipe: Recipe) -> list[str]:
+    """The host's tools that starting this recipe's image needs.  Raises what reading the user's kernel raises."""
+    if not recipe.prove:
+        return []
+    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)))
+    ways = ways_of(recipe, choices(recipe), able)
+    return tools(ways, recipe.target.arch) if ways else []
 
 
 def host_runs(arch: str) -> bool:
