@@ -90,7 +90,7 @@ def nvme(
         *("-chardev", f"file,id=firmware,path={logs.lab}", "-device", "isa-debugcon,iobase=0x402,chardev=firmware"),
         *SMBIOS,
         *_disk(image, keeps),
-        *("-device", f"nvme,serial={VOLUME},drive=disk"),
+        *("-device", f"nvme,serial={VOLUME},drive=disk,bootindex=0"),
         *_card(network, card),
         *(_flash(OVMF_CODE, uefi_variables) if uefi_variables else ()),
     ]
@@ -117,7 +117,7 @@ def graviton(
         *("-chardev", f"{guest},id=console", "-device", "pci-serial,chardev=console"),
         *SMBIOS,
         *_disk(image, keeps=False),
-        *("-device", f"nvme,serial={VOLUME},drive=disk"),
+        *("-device", f"nvme,serial={VOLUME},drive=disk,bootindex=0"),
         *_card(network, card),
         *_flash(AAVMF_CODE, uefi_variables),
     ]

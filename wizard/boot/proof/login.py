@@ -53,6 +53,11 @@ class Login:
     attempts: int = 0
     _running: "_Attempt | None" = field(default=None, repr=False)
 
+    @property
+    def is_trying(self) -> bool:
+        """Whether an attempt runs."""
+        return self._running is not None
+
     def go_on(self) -> None:
         """Starts an attempt, or looks whether the one that runs has ended.  Returns at once."""
         if self._running is None:

@@ -38,6 +38,9 @@ AFTER_DENIAL_SECONDS = 15
 
 TALKS_WITHIN_SECONDS = 30
 
+SILENT_SECONDS = 90
+"""How long a machine may say and do nothing before its kernel has spoken."""
+
 LONGEST = 3
 """However busy this machine is, a proof ends after so many times its limit."""
 
@@ -236,6 +239,12 @@ class _Moments:
         if self.key is None and any(request.path.endswith(KEY_PATH) for request in requests):
             self.key = now
 
+    def are_over(self, now: float, answer: str) -> bool:
+        """Whether what should have followed them has had its time."""
+        if answer == "denied" and self.key is not None and now > self.key + AFTER_DENIAL_SECONDS:
+            return True
+        return self.prompt is not None and now > self.prompt + max(AFTER_LOGIN_SECONDS, self.prompt)
+
 
 def _follow(
     machine: Machine, login: Login, requests: Path, capture: Path, limit: float, stop: Callable[[], bool]
@@ -252,7 +261,10 @@ def _follow(
             login.go_on()
         verdict = judge(consoles, "ssh", silent)
         ended = machine.why_it_ended() if machine.has_ended() else ""
-        if login.inside or verdict or ended or _time_is_up(moments, login.answer, now, machine.seconds(), limit):
+        is_mute = silent * machine.share() > SILENT_SECONDS and not reached(consoles, "kernel")
+        if login.inside or verdict or ended or (is_mute and not wire.asked_for_address):
+            break
+        if machine.seconds() > limit * LONGEST or now > limit or moments.are_over(now, login.answer):
             break
         if stop():
             raise Failure("interrupted", signal="a request to stop", build="")
@@ -270,11 +282,3 @@ def _follow(
         complaint=login.complaint,
         inside=login.inside,
     )
-
-
-def _time_is_up(moments: _Moments, answer: str, now: float, seconds: float, limit: float) -> bool:
-    if now > limit or seconds > limit * LONGEST:
-        return True
-    if answer == "denied" and moments.key is not None and now > moments.key + AFTER_DENIAL_SECONDS:
-        return True
-    return moments.prompt is not None and now > moments.prompt + max(AFTER_LOGIN_SECONDS, moments.prompt)
