@@ -4,7 +4,7 @@ Source: btrfs-progs' Documentation/dev/On-disk-format.rst and the kernel's inclu
 """
 
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from copy import copy
@@ -59,11 +59,12 @@ def _bits(value: int, names: dict[int, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A node of a tree; `links` are a branch's, `items` a leaf's."""
+    """A node of a tree, with keys in order; behind each a branch has the address of a block, a leaf an item."""
 
     level: int
-    links: tuple[tuple[Key, int], ...]
-    items: tuple[tuple[Key, bytes], ...]
+    keys: list[Key]
+    links: list[int]
+    items: list[bytes]
 
 
 class Btrfs:
@@ -215,16 +216,13 @@ class Btrfs:
         block = self._block(root)
         if level is not None and block.level != level:
             raise Unreadable("one of its trees is damaged")
-        for key, data in block.items:
-            if key > high:
-                return
-            if key >= low:
-                yield key, data
-        for index, (key, address) in enumerate(block.links):
-            if key > high:
-                return
-            if index + 1 < len(block.links) and block.links[index + 1][0] <= low:
-                continue
+        end = bisect_right(block.keys, high)
+        if block.level == 0:
+            at = bisect_left(block.keys, low)
+            yield from zip(block.keys[at:end], block.items[at:end], strict=True)
+            return
+        # The keys of a child are those from its own key on: the one before the first that fits may hold `low`.
+        for address in block.links[max(bisect_right(block.keys, low) - 1, 0) : end]:
             yield from self._items(address, low, high, block.level - 1)
 
     def _block(self, address: int) -> _Block:
@@ -250,13 +248,12 @@ def _parsed(data: bytes) -> _Block:
     step = 33 if level else 25
     if 101 + count * step > len(data):
         raise Unreadable("one of its trees is damaged")
-    keys = [struct.unpack_from("<QBQ", data, at) for at in range(101, 101 + count * step, step)]
+    places = range(101, 101 + count * step, step)
+    keys = [struct.unpack_from("<QBQ", data, at) for at in places]
     if level:
-        addresses = (struct.unpack_from("<Q", data, 101 + index * 33 + 17)[0] for index in range(count))
-        return _Block(level, tuple(zip(keys, addresses, strict=True)), ())
-    places = (struct.unpack_from("<II", data, 101 + index * 25 + 17) for index in range(count))
-    items = tuple((key, data[101 + at : 101 + at + size]) for key, (at, size) in zip(keys, places, strict=True))
-    return _Block(0, (), items)
+        return _Block(level, keys, [struct.unpack_from("<Q", data, at + 17)[0] for at in places], [])
+    spans = (struct.unpack_from("<II", data, at + 17) for at in places)
+    return _Block(0, keys, [], [data[101 + at : 101 + at + size] for at, size in spans])
 
 
 def _array(data: bytes) -> Iterator[tuple[Key, bytes]]:

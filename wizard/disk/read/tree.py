@@ -2,7 +2,7 @@
 
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
@@ -22,6 +22,9 @@ MOST_NAMES = 500_000
 """So many names are kept, and so many a folder may have."""
 
 MOST_BLIND = 50
+
+LONGEST_PATH = 4096
+"""As long as a path of Linux may be (PATH_MAX)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,11 @@ class Tree:
         place = self._looking(path, lambda: self._resolve(path, True))
         return place.path if place else None
 
+    def identity(self, path: str) -> Hashable:
+        """What tells the file there from every other, under whatever path it is met; None when there is none."""
+        place = self._looking(path, lambda: self._resolve(path, True))
+        return (id(place.driver), place.node.key) if place else None
+
     def read(self, path: str, most: int = MOST_FILE) -> bytes | None:
         """A regular file's content.  One larger than `most` bytes counts as unreadable."""
 
@@ -152,10 +160,10 @@ class Tree:
         return self._looking(path, listed) or []
 
     def glob(self, pattern: str) -> list[str]:
-        """The paths that fit, sorted; "*" and "?" stand for parts of one name."""
+        """The paths that fit, sorted; "*", "?" and {a,b} stand for parts of one name."""
         found = [""]
-        for part in pattern.strip("/").split("/"):
-            if re.search(r"[*?]", part):
+        for part in re.split(r"/(?![^{}]*\})", pattern.strip("/")):
+            if re.search(r"[*?{]", part):
                 fits = _name_pattern(part)
                 found = [f"{path}/{name}" for path in found for name in self.names(path or "/") if fits(name)]
             else:
@@ -182,7 +190,11 @@ class Tree:
         """What a folder holds, as far as it can be read."""
         names = self._looking(folder.path, lambda: sorted(self._listing(folder))) or []
         for name in names:
-            place = self._looking(_joined(folder.path, name), partial(self._child, folder, name))
+            path = _joined(folder.path, name)
+            if len(path) > LONGEST_PATH:
+                self._note(folder.path, Unreadable("what is in it has longer paths than Linux allows"))
+                return
+            place = self._looking(path, partial(self._child, folder, name))
             if place:
                 yield place
 
@@ -260,9 +272,12 @@ class Tree:
 
 def path_pattern(pattern: str) -> "re.Pattern[str]":
     """A pattern for whole paths: "*" and "?" stay within a name, "**" does not, {a,b} is one of both."""
-    pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|"}
-    parts = re.split(r"(\*\*/|\*\*|[*?{},])", pattern)
-    return re.compile("".join(pieces.get(part, re.escape(part)) for part in parts), re.DOTALL)
+    pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")"}
+    written, depth = "", 0
+    for part in re.split(r"(\*\*/|\*\*|[*?{},])", pattern):
+        depth += {"{": 1, "}": -1}.get(part, 0)
+        written += "|" if part == "," and depth else pieces.get(part, re.escape(part))
+    return re.compile(written, re.DOTALL)
 
 
 def _name_pattern(pattern: str) -> Callable[[str], bool]:
