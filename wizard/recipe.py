@@ -123,9 +123,13 @@ class System(Table):
 
 
 class Recipe(Table):
-    """A complete, shareable description of a build."""
+    """A complete, shareable description of a build.
+
+    `prove`: whether the image is started on this machine, and must come up, before it is uploaded.
+    """
 
     name: AmiName
+    prove: bool = True
     target: Target
     kernel: Kernel = Kernel()
     disk: Disk = Disk()

@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "what is in an image, and what is wrong with it",
     "new": "a new build, guided",
     "plan": "what a build would do, as prose, as a script, or as data",
+    "prove": "boots an image here, the way EC2 would, and says whether it came up",
     "resume": "goes on with an unfinished build",
 }
 

@@ -14,7 +14,7 @@ DEEPEST_INCLUDE = 4
 def account_findings(system: System) -> Iterator[Finding]:
     """Of passwd, shadow and sshd's settings."""
     files = system.files
-    for path in ("/etc/passwd", "/etc/shadow"):
+    for path in ("/etc/passwd", "/etc/shadow", "/etc/passwd-", "/etc/shadow-"):
         for fields in _lines(files, path):
             yield from _password(path, fields[0], fields[1])
             if path == "/etc/passwd" and fields[2:3] == ["0"] and fields[0] != "root":

@@ -13,6 +13,14 @@ from wizard.inspect.userland import agents
 
 EVERY = ("*",)
 
+UDEV = (
+    "/usr/lib/systemd/systemd-udevd",
+    "/lib/systemd/systemd-udevd",
+    "/sbin/udevd",
+    "/usr/sbin/udevd",
+    "/usr/bin/udevd",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -29,16 +37,19 @@ def network_findings(system: System, entries: list[BootEntry], ways: list[Way]) 
         yield finding("no-dhcp")
         return
     names = dict.fromkeys(name for client in clients for name in client.names)
-    missed = [name for name in _first_interfaces(entries, ways) if not any(fnmatchcase(name, one) for one in names)]
+    missed = [
+        name for name in _first_interfaces(system, entries, ways) if not any(fnmatchcase(name, one) for one in names)
+    ]
     if missed:
         yield finding("dhcp-by-name", clients[0].path, names=", ".join(names), missed=", ".join(missed))
 
 
-def _first_interfaces(entries: list[BootEntry], ways: list[Way]) -> tuple[str, ...]:
+def _first_interfaces(system: System, entries: list[BootEntry], ways: list[Way]) -> tuple[str, ...]:
     """How the kernel, or udev, calls it.  Source: systemd.net-naming-scheme(7); AWS EC2 User Guide, ENA."""
     if entries and all("net.ifnames=0" in entry.arguments for entry in entries):
         return ("eth0",)
-    if {way.mode for way in ways} == {"paravirtual"}:
+    # Without udev nobody gives it another name than the kernel's.
+    if {way.mode for way in ways} == {"paravirtual"} or not system.has(*UDEV):
         return ("eth0",)
     return ("eth0", "ens5")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from wizard import host
 from wizard.boot import grub, menu_lst
+from wizard.boot.proof.ways import tools
 from wizard.disk import image
 from wizard.disk.image import BootLoader
 from wizard.disk.layout import DiskIds, Layout, fstab
@@ -22,6 +23,7 @@ from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_name
+from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
 
@@ -56,8 +58,8 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
     is_pv = recipe.target.virtualization == "paravirtual"
     if not is_pv:
-        tools = _stamps(_grub_tools(recipe, chosen.layout))
-        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, tools))
+        stamps = _stamps(_grub_tools(recipe, chosen.layout))
+        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, stamps))
     steps.append(
         image.image_step(
             chosen.layout,
@@ -72,27 +74,33 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     )
     image_key = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
     steps.append(image.checksum_step())
+    ways = ways_of(recipe, chosen, able)
+    if recipe.prove and ways:
+        steps.append(prove_step(recipe.target, ways))
     return Plan(
         recipe.name,
         (
             account_step(recipe, occasion.build, image_key),
             *steps,
-            *cloud_steps(recipe, chosen, able, occasion.build, image_key),
+            *cloud_steps(
+                recipe, chosen, able, occasion.build, image_key, tuple(step.id for step in steps if step.id == "prove")
+            ),
         ),
         EPOCH,
     )
 
 
 def identity(recipe: Recipe) -> str:
-    """What tells one image from another: every answer but the name and the region.  Ids on the disk follow from it.
+    """What tells one image from another: every answer but the name, the region and the proof.
 
-    Of the user's kernel and own userland the content counts, not where it lies.
+    Ids on the disk follow from it.  Of the user's kernel and own userland the content counts, not where it lies.
     """
     answers = recipe.model_dump(mode="json")
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    answers.pop("name")
+    for of_no_matter in ("name", "prove"):
+        answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     answers["disk"]["layout"] = layout_name(recipe)
     return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
@@ -114,6 +122,15 @@ def tools_of(recipe: Recipe) -> list[str]:
     if os.geteuid() != 0:
         names += ["unshare", "newuidmap"]
     return names
+
+
+def tools_to_prove(recipe: Recipe) -> list[str]:
+    """The host's tools that starting this recipe's image needs.  Raises what reading the user's kernel raises."""
+    if not recipe.prove:
+        return []
+    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)))
+    ways = ways_of(recipe, choices(recipe), able)
+    return tools(ways, recipe.target.arch) if ways else []
 
 
 def host_runs(arch: str) -> bool:

@@ -1,0 +1,35 @@
+"""The step that starts the image before it is uploaded."""
+
+from wizard.plan.defaults import Choices
+from wizard.plan.steps import ProveImage, Step, Way
+from wizard.recipe import Recipe, Target
+from wizard.targets.target import Abilities
+
+
+def ways_of(recipe: Recipe, chosen: Choices, able: Abilities) -> tuple[Way, ...]:
+    """The ways in which the image is proved: all in which its disk and its kernel can start.
+
+    None for i386: Debian's Xen starts no paravirtual guest of 32 bits (it is built without PV32).
+    """
+    target = recipe.target
+    if target.virtualization == "paravirtual":
+        return () if target.arch == "i386" else ("pv",)
+    modes = chosen.layout.boot_modes
+    by_bios = target.arch == "x86_64" and "legacy-bios" in modes
+    by_uefi = target.arch == "arm64" or (able.uefi is not False and any(mode.startswith("uefi") for mode in modes))
+    return (*(("bios",) if by_bios else ()), *(("uefi",) if by_uefi else ()))
+
+
+def prove_step(target: Target, ways: tuple[Way, ...]) -> Step:
+    """The step; what it leaves is the consoles and the verdicts.
+
+    Our HVM AMIs are registered for version 2 of the metadata service alone (ImdsSupport), so they are proved so.
+    """
+    return Step(
+        "prove",
+        "Prove that the image comes up",
+        "The image is started here the way EC2 would start it, on a disk that keeps nothing. It must find its root, "
+        "take an address and its key from instance metadata, and let one in over ssh, before a byte is uploaded.",
+        (ProveImage("image/disk.img", ways, target.arch, "prove", target.virtualization != "hvm"),),
+        ("image",),
+    )
