@@ -128,7 +128,7 @@ def tools_to_prove(recipe: Recipe) -> list[str]:
     """The host's tools that starting this recipe's image needs.  Raises what reading the user's kernel raises."""
     if not recipe.prove:
         return []
-    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)))
+    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
     ways = ways_of(recipe, choices(recipe), able)
     return tools(ways, recipe.target.arch) if ways else []
 
