@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from real_builds import digest
 
 from wizard.disk import xfs
 from wizard.disk.layout import DiskIds, Layout, load, names
+from wizard.explain import Failure, explain
 from wizard.plan.build import Occasion, identity, plan
 from wizard.plan.script import script
 from wizard.plan.steps import Plan, Run, Step
@@ -69,6 +71,9 @@ rm -r $tree
 """
 
 
+PACK_SPARSE = "tar -C $tree --sparse -cf bootstrap/root.tar . && rm -r $tree"
+
+
 def small_recipe(layout: str, virtualization: str) -> Recipe:
     answers = {"target.arch": "x86_64", "target.virtualization": virtualization, "disk.layout": layout, "name": "test"}
     if virtualization == HVM and load(layout).table == "dos":
@@ -85,6 +90,10 @@ def small_plan(layout: str, virtualization: str) -> Plan:
 
 
 def make(layout: str, virtualization: str, folder: Path) -> Path:
+    return run(small_plan(layout, virtualization), folder)
+
+
+def run(wanted: Plan, folder: Path) -> Path:
     build = Build(folder / "build")
     build.logs.mkdir(parents=True)
     store = Store(folder / "results")
@@ -93,7 +102,7 @@ def make(layout: str, virtualization: str, folder: Path) -> Path:
     def no_cloud(*_: object) -> dict[str, str]:
         raise AssertionError("an image is made without AWS")
 
-    runner = Runner(build, small_plan(layout, virtualization), store, emit, Warden(), no_cloud, threading.Event())
+    runner = Runner(build, wanted, store, emit, Warden(), no_cloud, threading.Event())
     return asyncio.run(runner.run())["image"] / "disk.img"
 
 
@@ -270,6 +279,21 @@ def test_an_efi_system_partition_holds_grub_where_firmware_looks(made: Made) -> 
     layout, _, image = made
     if esp := layout.at("/boot/efi"):
         assert "BOOTX64.EFI" in out("mdir", "-b", "-i", f"{image}@@{esp.start_mib * MIB}", "::EFI/BOOT")
+
+
+@pytest.mark.parametrize("layout", ["gpt-split", "gpt-xfs", "gpt-btrfs"])
+def test_content_that_does_not_fit_is_refused_in_words(layout: str, tmp_path: Path) -> None:
+    """Too much for /var, which has a fixed size, or for the whole disk."""
+    real = small_plan(layout, HVM)
+    big = Run(f"{SMALL_USERLAND.replace('rm -r $tree', '')} truncate -s 3G $tree/var/big\n{PACK_SPARSE}")
+    steps = (replace(step, actions=(big,)) if step.id == "bootstrap" else step for step in real.steps)
+    with pytest.raises(ExceptionGroup) as caught:
+        run(Plan("test", tuple(steps), real.epoch), tmp_path)
+    (failure,) = caught.value.exceptions
+    assert isinstance(failure, Failure)
+    assert failure.code == "content-too-big"
+    assert "the content does not fit into the partition: 30" in failure.evidence[0]
+    assert "size_gib" in " ".join(explain(failure).do)
 
 
 def test_the_bytes_do_not_depend_on_the_file_system_that_the_home_lies_on(tmp_path: Path) -> None:
