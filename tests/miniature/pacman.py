@@ -128,9 +128,14 @@ def repository(folder: Path, name: str, packages: Iterable[Package], keys: Keys,
     paths = [package_file(package, place, arch) for package in packages]
     for path in paths:
         sign(path, keys)
-    command = ["repo-add", "-q", f"{name}.db.tar.gz", *(path.name for path in paths)]
-    subprocess.run(command, cwd=place, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    repo_add(place, name, paths)
     return place
+
+
+def repo_add(place: Path, name: str, packages: Iterable[Path]) -> None:
+    """Writes the packages into the repository's list, with their signatures where there are any."""
+    command = ["repo-add", "-q", f"{name}.db.tar.gz", *(path.name for path in packages)]
+    subprocess.run(command, cwd=place, check=True, capture_output=True, stdin=subprocess.DEVNULL)
 
 
 def sign(path: Path, keys: Keys, who: str = "packager@", at: int | None = None) -> None:

@@ -87,10 +87,12 @@ def _kernel(wanted: Userland) -> str:
 printf 'excludepkgs={packages}\\n' >> "$root/etc/dnf/dnf.conf"
 """
     return f"""
-for image in "$root"/usr/lib/modules/*/vmlinuz; do
-  version=$(basename "$(dirname "$image")")
-  if [ ! -e "$root/boot/vmlinuz-$version" ] || [ ! -e "$root/boot/initramfs-$version.img" ]; then
-    inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "/usr/lib/modules/$version/vmlinuz"
+for modules in "$root"/usr/lib/modules/*/; do
+  version=$(basename "$modules")
+  image="/usr/lib/modules/$version/vmlinuz"
+  [ -e "$root$image" ] || image="/boot/vmlinuz-$version"
+  if [ ! -e "$root/boot/vmlinuz" ] || [ ! -e "$root/boot/initramfs-$version.img" ]; then
+    inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "$image"
   fi
 done
 """

@@ -41,22 +41,22 @@ OWN_KERNEL = "own"
 
 KEYS = """\
 # pacman trusts a key when it is one that the keyring names, or when three of those have signed it. For that it wants a
-# key of its own: it is made for this once, in memory. A short path, too: gpg-agent refuses a long one.
+# key of its own: it is made for this once, in memory. A short path, too: gpg-agent refuses a long one. And where there
+# is a /run/user, two builds would speak to one agent.
 mount -t tmpfs -o mode=700 tmpfs /dev/shm
-export GNUPGHOME=/dev/shm/keys
+[ ! -d /run/user ] || mount -t tmpfs tmpfs /run/user
 trust() {
-  rm -rf "$GNUPGHOME"
-  mkdir -m 700 "$GNUPGHOME"
+  export GNUPGHOME
+  GNUPGHOME=$(mktemp -d /dev/shm/keys.XXXXXX)
   touch "$GNUPGHOME/pubring.gpg"
   gpg --batch --quiet --passphrase '' --quick-generate-key 'This build' ed25519 cert never
-  gpg --batch --quiet --import "$1.gpg"
+  gpg --batch --quiet --no-auto-check-trustdb --import "$1.gpg"
   while IFS=: read -r key _; do
-    case "$key" in ''|\\#*) ;; *) gpg --batch --quiet --yes --quick-lsign-key "$key" ;; esac
+    case "$key" in ''|\\#*) ;; *) gpg --batch --quiet --yes --no-auto-check-trustdb --quick-lsign-key "$key" ;; esac
   done < "$1-trusted"
   gpg --batch --quiet --import-ownertrust "$1-trusted"
-  while [ -e "$1-revoked" ] && read -r key; do
-    printf 'disable\\nquit\\n' | gpg --batch --quiet --command-fd 0 --no-auto-check-trustdb --edit-key "$key"
-  done < "$1-revoked"
+  # 128 of an owner's trust means that the key is disabled.
+  sed '/./s/$/:130:/' "$1-revoked" | gpg --batch --quiet --import-ownertrust
   gpg --batch --quiet --check-trustdb
 }
 into() {

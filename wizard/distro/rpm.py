@@ -160,9 +160,7 @@ fi
 
 CLEAN = """
 # What is this machine's own, or was only needed now.
-rm -rf "$root"/tmp/* "$root"/var/tmp/* "$root"/var/lib/dnf "$root"/var/lib/systemd/random-seed \\
-  "$root"/etc/ssh/ssh_host_* "$root"/root/.bash_history "$root"/var/lib/dbus/machine-id
-find "$root/var/log" "$root/var/cache" -type f -delete
+rm -rf "$root/var/lib/dnf"
 if [ -e "$root/etc/machine-id" ]; then : > "$root/etc/machine-id"; fi
 """
 
