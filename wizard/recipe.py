@@ -110,12 +110,16 @@ class Distro(Table):
 
 
 class System(Table):
-    """What the running system is told; what is left out comes from instance metadata."""
+    """What the running system is told; what is left out comes from instance metadata.
+
+    `metadata`: who reads it there: a short script of ours, or cloud-init with all that it can do.
+    """
 
     hostname: Hostname | None = None
     ssh_authorized_keys: tuple[SshKey, ...] = ()
     timezone: Word = "UTC"
     locale: Word = "C.UTF-8"
+    metadata: Literal["script", "cloud-init"] = "script"
 
 
 class Recipe(Table):

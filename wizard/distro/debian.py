@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from wizard import host
 from wizard.distro import sources
+from wizard.distro.tidy import TIDY
 from wizard.distro.userland import UserKernel, Userland, needs_locale
 from wizard.plan.steps import Run, Step
 
@@ -33,11 +34,10 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"""--essential-hook='printf "{KERNEL_LINKS}" > "$1/etc/kernel-img.conf"'""",
         *_kernel_hooks(wanted.kernel),
         *_locale_hooks(recipe.system.locale),
-        # Every instance makes its own: a shared host key is no key.
-        """--customize-hook='rm -f "$1"/etc/ssh/ssh_host_*'""",
         "--customize-hook=\"sync-out /var/cache/apt/archives '$DOWNLOADS'\"",
         # sync-in gave the folder the owner and mode that it has on this machine.
         """--customize-hook='chown 0:0 "$1/var/cache/apt/archives" && chmod 755 "$1/var/cache/apt/archives"'""",
+        f"--customize-hook='cd \"$1\"\n{TIDY}'",
     ]
     words = [
         "own_mounts mmdebstrap --verbose",

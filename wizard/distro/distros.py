@@ -1,7 +1,7 @@
 """The distributions: presets/distros/*.toml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,30 @@ class DistroKernel:
 
 
 @dataclass(frozen=True, slots=True)
+class System:
+    """How a distribution's running system names its parts: the table [system].
+
+    ssh            the ssh daemon's service
+    network        who brings up the network; the init system's module knows each
+    time           who asks for the time: "systemd-timesyncd", or chrony by the name of its service
+    chrony_file    its configuration
+    chrony_drift   where it keeps how fast the clock is
+    locale_file    where LANG= stands
+    timezone_file  where the time zone's name stands beside /etc/localtime; "" where nobody reads one
+    services       services of packages that are switched on beside, by target (systemd) or runlevel (OpenRC)
+    """
+
+    ssh: str
+    network: str
+    time: str = "systemd-timesyncd"
+    chrony_file: str = "etc/chrony.conf"
+    chrony_drift: str = "/var/lib/chrony/drift"
+    locale_file: str = "etc/locale.conf"
+    timezone_file: str = ""
+    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Distro:
     """A distribution.  `releases` has the newest first; `own` holds what only its family reads.
 
@@ -41,6 +65,7 @@ class Distro:
     bootloader_packages: Mapping[str, tuple[str, ...]]
     locale_packages: tuple[str, ...]
     kernels: Mapping[tuple[str, str], DistroKernel]
+    system: System
     unproved: str
     own: Mapping[str, Any]
 
@@ -74,9 +99,15 @@ def load(name: str) -> Distro:
             for virtualization, rows in table.get("kernels", {}).items()
             for arch, row in rows.items()
         },
+        _system(table["system"]),
         table.get("unproved", ""),
         table.get(table["family"], {}),
     )
+
+
+def _system(table: Mapping[str, Any]) -> System:
+    services = {level: tuple(names) for level, names in table.get("services", {}).items()}
+    return System(**{**table, "services": services})
 
 
 def of(recipe: Recipe) -> Distro:
@@ -88,4 +119,6 @@ def of(recipe: Recipe) -> Distro:
     if distro.family != "own":
         return distro
     own = found.find(recipe.distro, recipe.target)
-    return replace(distro, title=own.contents.title or distro.title, init=found.init_of(recipe.distro, own))
+    init = found.init_of(recipe.distro, own)
+    system = replace(distro.system, **found.names_of(own, init))
+    return replace(distro, title=own.contents.title or distro.title, init=init, system=system)

@@ -5,6 +5,7 @@ ends.  As an ordinary user that is a user namespace, in which no device can be m
 lent from this machine.
 """
 
+from wizard.distro.tidy import TIDY
 from wizard.plan.steps import Run
 
 ROOT = "bootstrap/root"
@@ -44,14 +45,19 @@ def made_apart(commands: str, epoch: int) -> tuple[Run, ...]:
 
     The commands run as root with `furnish` and `clear_away` at hand, each of which takes the folder, and
     `inside FOLDER PROGRAM …`, which runs one of its programs.  They have to clear away what they furnished.
-    Afterwards the folder is packed with owners as numbers, names in order and no time later than the epoch, and
-    removed.  Of extended attributes, file capabilities alone are packed: others are this machine's (SELinux labels).
+    Afterwards what belongs in no image is removed, and the folder is packed with owners as numbers, names in order and
+    no time later than the epoch, and removed.  Of extended attributes, file capabilities alone are packed: others are
+    this machine's (SELinux labels).
     """
     script = f"""{FURNISH}
 # The folder for temporary files is this machine's: inside the root there is none of that name.
 unset TMPDIR
 mkdir -p {ROOT}
 {commands.strip()}
+(
+cd {ROOT}
+{TIDY.strip()}
+)
 rm -rf --one-file-system {ROOT}/dev {ROOT}/run
 mkdir {ROOT}/dev {ROOT}/run
 tar -C {ROOT} --one-file-system --sort=name --numeric-owner --xattrs --xattrs-include=security.capability \\

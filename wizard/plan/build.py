@@ -14,6 +14,7 @@ from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import distros, system
 from wizard.distro.families import family
 from wizard.distro.own.found import digests
+from wizard.distro.settings import Settings
 from wizard.distro.userland import UserKernel, Userland, userland
 from wizard.kernel import stage
 from wizard.kernel.subject import Subject, known_of
@@ -169,8 +170,8 @@ def _system(recipe: Recipe, layout: Layout, ids: DiskIds, has_initramfs: bool, c
     else:
         text = grub.grub_cfg(layout, ids, title, recipe.target.arch, has_initramfs=has_initramfs)
         files = {"boot/grub/grub.cfg": text}
-    all_files = system.system_files(recipe, fstab(layout, ids), files)
-    return system.system_step(recipe, all_files, system.system_links(recipe, console, links), EPOCH)
+    boot = Settings({"etc/fstab": fstab(layout, ids), **files}, {}, links)
+    return system.system_step(system.settings(recipe, console, boot), EPOCH)
 
 
 def build_id(recipe: Recipe, *, practice: bool) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from wizard import questions
 from wizard.disk.layout import fstab
 from wizard.distro import system
+from wizard.distro.settings import Settings
 from wizard.distro.userland import UserKernel, userland
 from wizard.plan.build import EPOCH
 from wizard.preview.disk import ids_of, layout_of
 from wizard.preview.lines import facts
 from wizard.questions import Answers
+from wizard.targets import target
 
 
 def distro(answers: Answers, width: int) -> Iterator[str]:
@@ -37,4 +39,7 @@ def distro(answers: Answers, width: int) -> Iterator[str]:
     )
     yield ""
     yield "Files that are written for it"
-    yield from (f"  /{path}" for path in sorted(system.system_files(recipe, fstab(layout, ids_of(answers)), {})))
+    boot = Settings({"etc/fstab": fstab(layout, ids_of(answers))})
+    console = target.consequences(recipe.target, layout.table, layout.boot_modes).console
+    laid_over = system.settings(recipe, console, boot)
+    yield from (f"  /{path}" for path in sorted({*laid_over.files, *laid_over.programs}))
