@@ -119,4 +119,6 @@ def of(recipe: Recipe) -> Distro:
     if distro.family != "own":
         return distro
     own = found.find(recipe.distro, recipe.target)
-    return replace(distro, title=own.contents.title or distro.title, init=found.init_of(recipe.distro, own))
+    init = found.init_of(recipe.distro, own)
+    system = replace(distro.system, **found.names_of(own, init))
+    return replace(distro, title=own.contents.title or distro.title, init=init, system=system)

@@ -30,6 +30,7 @@ class Contents:
     init        a name of own.toml's inits; None when there is none of them
     maker       the program that makes an initramfs; None when there is none
     sshd        the ssh server's file; None when there is none
+    names       those of the files that were looked for which are there
     kernel      None when there is none, or when `doubt` says why it cannot be used
     initramfs   the kernel's, by its path in the userland; None when there is none
     """
@@ -39,6 +40,7 @@ class Contents:
     init: str | None
     maker: str | None
     sshd: str | None
+    names: frozenset[str]
     kernel: Subject | None
     initramfs: str | None
     doubt: Failure | None
@@ -53,16 +55,45 @@ class _Notes:
     arch: str | None = None
 
 
-def interesting(inits: Mapping[str, list[str]], makers: Iterable[str]) -> list[str]:
-    """The files to look for."""
-    paths = [path for paths in inits.values() for path in paths]
-    return [*paths, *(path for maker in makers for path in _places(maker)), *OS_RELEASE, *SSHD, *SHELLS]
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for, from presets/distros/own.toml.
+
+    inits     by each init's name, the files that it is known by
+    makers    programs that make an initramfs
+    services  by each init's name and by what they are for, the services that it may have
+    """
+
+    inits: Mapping[str, list[str]]
+    makers: list[str]
+    services: Mapping[str, Mapping[str, list[str]]]
+
+    @property
+    def paths(self) -> list[str]:
+        """The files to look for."""
+        found = [path for paths in self.inits.values() for path in paths]
+        found += [path for maker in self.makers for path in _places(maker)]
+        for init, parts in self.services.items():
+            found += [path for names in parts.values() for name in names for path in unit_paths(init, name)]
+        return [*found, *OS_RELEASE, *SSHD, *SHELLS, CHRONY_FILE]
 
 
-def contents(path: Path, files: Iterable[Member], inits: Mapping[str, list[str]], makers: list[str]) -> Contents:
+CHRONY_FILE = "etc/chrony/chrony.conf"
+"""Where Debian and Alpine have it; elsewhere it is etc/chrony.conf."""
+
+
+def unit_paths(init: str, name: str) -> list[str]:
+    """Where an init has a service: a unit of systemd's, a script of OpenRC's."""
+    if init == "systemd":
+        return [f"{folder}/systemd/system/{name}.service" for folder in ("usr/lib", "lib")]
+    return [f"etc/init.d/{name}"]
+
+
+def contents(path: Path, files: Iterable[Member], sought: Sought) -> Contents:
     """What is among these files, which lie in `path`.  Raises what reading them raises."""
     notes = _Notes()
-    noted = _noting(files, notes, frozenset(interesting(inits, makers)))
+    inits, makers = sought.inits, sought.makers
+    noted = _noting(files, notes, frozenset(sought.paths))
     kernel, doubt = None, None
     try:
         found = collect(path, noted)
@@ -78,6 +109,7 @@ def contents(path: Path, files: Iterable[Member], inits: Mapping[str, list[str]]
         next((name for name, paths in inits.items() if notes.names & set(paths)), None),
         next((maker for maker in makers if notes.names & set(_places(maker))), None),
         next((name for name in SSHD if name in notes.names), None),
+        frozenset(notes.names),
         kernel,
         _initramfs_of(kernel, notes.initramfs),
         doubt,

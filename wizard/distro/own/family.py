@@ -25,17 +25,6 @@ UNPACKERS = {"bzip2": "bzip2", "xz": "xz", "lzma": "xz", "lzo": "lzop", "lz4": "
 
 XATTRS = "--xattrs --xattrs-include=security.capability --numeric-owner"
 
-OF_ONE_MACHINE = (
-    "etc/machine-id",
-    "etc/ssh/ssh_host_*",
-    "var/lib/dbus/machine-id",
-    "var/lib/systemd/random-seed",
-    "var/lib/urandom/random-seed",
-    "var/lib/seedrng/*",
-    ".dockerenv",
-)
-"""A secret that every instance shares is none.  /.dockerenv makes programs believe that they run in a container."""
-
 WRITTEN_TO = (
     *("boot", "dev", "etc", "proc", "root", "run", "sys", "tmp"),
     *(
@@ -147,9 +136,8 @@ def _guard() -> Iterator[str]:
 
 
 def _tidy() -> Iterator[str]:
-    """find follows no links, unlike a pattern of the shell's."""
-    paths = " -o ".join(f"-path '{ROOT}/{name}'" for name in OF_ONE_MACHINE)
-    yield f"find {ROOT} \\( {paths} \\) -delete"
+    """/.dockerenv makes programs believe that they run in a container."""
+    yield f"rm -f {ROOT}/.dockerenv {ROOT}/etc/machine-id {ROOT}/var/lib/urandom/random-seed"
     yield f"for folder in boot dev etc proc root run sys tmp; do [ -e {ROOT}/$folder ] || mkdir {ROOT}/$folder; done"
     yield f"chmod 700 {ROOT}/root"
     yield f"chmod 1777 {ROOT}/tmp"

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from wizard import presets
 from wizard.distro.own import files, oci
-from wizard.distro.own.contents import Contents, contents, interesting
+from wizard.distro.own.contents import CHRONY_FILE, Contents, Sought, contents, unit_paths
 from wizard.distro.own.oci import Image
 from wizard.explain import Failure
 from wizard.files import content_digest
@@ -71,6 +72,16 @@ def init_of(distro: Distro, found: Found) -> str:
     return init
 
 
+def names_of(found: Found, init: str) -> dict[str, Any]:
+    """How its running system names its parts, as [system] of a distribution's TOML has them."""
+    names = found.contents.names
+    parts = {
+        part: next((one for one in known if names & set(unit_paths(init, one))), known[0])
+        for part, known in sought().services[init].items()
+    }
+    return {**parts, **({"chrony_file": CHRONY_FILE} if CHRONY_FILE in names else {})}
+
+
 def digests(distro: Distro) -> dict[str, str]:
     """What an own userland holds: its checksum where there is one; nothing for a distribution's."""
     if distro.source is None:
@@ -86,24 +97,29 @@ def _file_digest(path: Path, _stamp: object) -> str:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, arch: str, _stamp: object) -> Found:
-    table = presets.load("distros/own")
-    image = oci.read(path, table["architectures"][arch]) if path.is_dir() or _is_tar(path) else None
-    inits, makers = table["own"]["inits"], list(table["own"]["initramfs"])
+    image = None
+    if path.is_dir() or _is_tar(path):
+        image = oci.read(path, presets.load("distros/own")["architectures"][arch])
     if image:
-        return Found(path, image, None, contents(path, oci.members(path, image), inits, makers))
+        return Found(path, image, None, contents(path, oci.members(path, image), sought()))
     if path.is_dir():
-        found = contents(path, files.of_folder(path, interesting(inits, makers)), inits, makers)
         if not any(path.iterdir()):
             raise Failure("not-a-userland", path=path, looks="an empty folder")
-        return Found(path, None, None, found)
+        return Found(path, None, None, contents(path, files.of_folder(path, sought().paths), sought()))
     with opened(path) as file:
         head = file.peek(1 << 20)
         if not is_archive(file):
             raise Failure("not-a-userland", path=path, looks=looks_like(head))
-        found = contents(path, files.of_archive(path, file), inits, makers)
+        found = contents(path, files.of_archive(path, file), sought())
     if found.is_image:
         raise Failure("not-a-userland", path=path, looks="a packed archive with an image for containers in it")
     return Found(path, None, compression_of(head), found)
+
+
+def sought() -> Sought:
+    """What is looked for in every userland."""
+    own = presets.load("distros/own")["own"]
+    return Sought(own["inits"], list(own["initramfs"]), own["services"])
 
 
 def _is_tar(path: Path) -> bool:
@@ -115,8 +131,7 @@ def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
     """What becomes different when the userland there is made anew; for a folder, by its files that count."""
     if not status_of(path) or not path.is_dir():
         return (_of(path),)
-    own = presets.load("distros/own")["own"]
-    names = [*interesting(own["inits"], own["initramfs"]), "index.json", "boot", "usr/lib/modules", "lib/modules"]
+    names = [*sought().paths, "index.json", "boot", "usr/lib/modules", "lib/modules"]
     places = [path, *(path / name for name in names), *sorted((path / "boot").glob("*"))]
     return tuple(_of(place) for place in places if place.exists())
 
