@@ -1,8 +1,9 @@
 """What was seen of a started image → did it come up, and why not.  Pure: no clock, no files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wizard.boot.lab.watch import Verdict, troubles
+from wizard.boot.proof.image import GrubCheck
 from wizard.boot.proof.login import Inside
 from wizard.boot.proof.network import Request, Wire
 from wizard.explain import Failure
@@ -71,6 +72,21 @@ def outcome(seen: Seen) -> Outcome:
     if came_up:
         return Outcome(True, None, (failure, *findings))
     return Outcome(came_up, failure, findings)
+
+
+def with_pvgrub(boot: Outcome, grub: GrubCheck | None) -> Outcome:
+    """A paravirtual boot's verdict, and what the PV-GRUB that EC2 would use makes of the image.
+
+    Ours reads more than Amazon's: what came up here may still not be read there.
+    """
+    if grub is None or grub.is_fine:
+        return boot
+    name = f"PV-GRUB {grub.asked}" if grub.asked else "any PV-GRUB"
+    able = ", ".join(grub.able) or "none"
+    failure = Failure("proof-not-for-pvgrub", evidence=grub.problems, grub=name, able=able)
+    if boot.came_up is False:
+        return replace(boot, findings=(failure, *boot.findings))
+    return Outcome(False, failure, boot.findings)
 
 
 def _without_login(seen: Seen) -> tuple[bool | None, str, tuple[str, ...]]:
