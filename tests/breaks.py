@@ -20,8 +20,6 @@ from wizard.plan.steps import Way
 HVM = 'name = "broken-hvm"\n[target]\nregion = "us-east-1"\narch = "x86_64"\n'
 CLASSIC = 'virtualization = "paravirtual"\n[disk]\nlayout = "ext3-boot-btrfs-root"\nsize_gib = 2\n'
 PV = HVM.replace("hvm", "pv") + CLASSIC
-    f'{HVM.replace("hvm", "pv")}virtualization = "paravirtual"\n[disk]\nlayout = "ext3-boot-btrfs-root"\nsize_gib = 2\n'
-)
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 MENU = "boot/grub/grub.cfg"
