@@ -272,7 +272,7 @@ def _follow(
     machine: Machine, login: Login, requests: Path, capture: Path, limit: float, stop: Callable[[], bool]
 ) -> Seen:
     """Looks until something decisive was seen."""
-    moments = _Moments()
+    moments, had_its_time = _Moments(), False
     while True:
         consoles, silent = machine.look()
         asked, wire = requests_in(requests), seen_on(capture)
@@ -283,10 +283,12 @@ def _follow(
             login.go_on()
         verdict = judge(consoles, "ssh", silent)
         ended = machine.why_it_ended() if machine.has_ended() else ""
-        is_mute = silent * machine.share() > SILENT_SECONDS and not reached(consoles, "kernel")
-        if login.inside or verdict or ended or (is_mute and not wire.asked_for_address):
+        if login.inside or verdict or ended:
             break
-        if machine.seconds() > limit * LONGEST or now > limit or moments.are_over(now, login.answer):
+        is_mute = silent * machine.share() > SILENT_SECONDS and not wire.asked_for_address
+        is_mute = is_mute and not reached(consoles, "kernel")
+        had_its_time = is_mute or now > limit or moments.are_over(now, login.answer)
+        if had_its_time or machine.seconds() > limit * LONGEST:
             break
         if stop():
             raise Failure("interrupted", signal="a request to stop", build="")
@@ -297,6 +299,7 @@ def _follow(
         machine_ended=ended,
         is_lab_fault=bool(machine.process.returncode),
         kept_waiting=machine.was_kept_waiting(),
+        had_its_time=had_its_time,
         is_talking=silent < TALKS_WITHIN_SECONDS,
         wire=wire,
         requests=asked,
