@@ -40,6 +40,7 @@ AT_LOGIN = Seen(
     machine_ended="",
     is_lab_fault=False,
     kept_waiting=False,
+    had_its_time=True,
     is_talking=False,
     wire=Wire(True, True),
     requests=GIVEN,
@@ -73,7 +74,7 @@ CASES = {
     "silent kernel": (at("kernel"), False, "proof-stuck-kernel"),
     "no login": (at("userspace"), False, "proof-stuck-start"),
     "still starting": (at("userspace", is_talking=True), None, "proof-too-slow"),
-    "busy host": (at("kernel", kept_waiting=True), None, "proof-too-slow"),
+    "busy host": (at("kernel", had_its_time=False), None, "proof-too-slow"),
     "a disk that never came": (said(None, "proof-device-missing"), False, "proof-device-missing"),
     "the same on a busy host": (
         replace(said(None, "proof-device-missing"), kept_waiting=True),
@@ -89,7 +90,7 @@ CASES = {
     ),
     "key refused": (replace(AT_LOGIN, answer="denied", complaint="Permission denied"), False, "proof-ssh-refused"),
     "no ssh server": (AT_LOGIN, False, "proof-ssh-no-answer"),
-    "no ssh server on a busy host": (replace(AT_LOGIN, kept_waiting=True), None, "proof-too-slow"),
+    "no ssh server on a busy host": (replace(AT_LOGIN, had_its_time=False), None, "proof-too-slow"),
 }
 
 

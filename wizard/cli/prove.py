@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wizard.cli.output import card, print_json
+from wizard.explain import Failure
 
 if TYPE_CHECKING:
     from wizard.boot.proof.prove import Proof
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 @click.command(help="Boots an image on this machine the way EC2 would, and says whether it came up.")
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--as", "way", type=click.Choice(["pv", "bios", "uefi"]), help="One way only; otherwise all that it has.")
+@click.option("--aki", metavar="AKI", help="Hold a paravirtual image against this PV-GRUB.")
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
-def prove(image: Path, way: "Way | None", as_json: bool) -> int:
+def prove(image: Path, way: "Way | None", aki: str | None, as_json: bool) -> int:
     """Starts the image in each way that it has; nothing is written to it.  Exit code 0 only when nothing was wrong."""
     from wizard import folders
     from wizard.boot.proof.image import starts
@@ -26,10 +28,10 @@ def prove(image: Path, way: "Way | None", as_json: bool) -> int:
     from wizard.run.warden import Warden
 
     warden = Warden()
-    found = starts(image)
+    found, pvgrub = starts(image), _pvgrub(aki) if aki else ""
     proofs = []
     for one in (way,) if way else found.ways:
-        trial = Trial(image, one, found.arch)
+        trial = Trial(image, one, found.arch, pvgrub=pvgrub)
         click.echo(trial.announcement(), err=True)
         console = folders.proofs() / f"{image.absolute().parent.name}-{image.stem}-{one}.log"
         proofs.append(prove_image(trial, console, Observer(_show, guard=warden)))
@@ -54,10 +56,22 @@ def in_words(proof: "Proof") -> str:
         lines.append(
             f"Linux {inside.kernel}; root {inside.root} ({inside.filesystem}); address, key and ssh as on EC2."
         )
+    if proof.pvgrub:
+        lines.append(f"PV-GRUBs that read it: {', '.join(proof.pvgrub.able) or 'none'}.")
     explanations = [*([proof.explanation] if proof.explanation else []), *proof.findings]
     lines += [f"\n{card(explanation)}" for explanation in explanations]
     lines.append(f"\nConsole: {proof.console}")
     return "\n".join(lines)
+
+
+def _pvgrub(aki: str) -> str:
+    """The device and version of an AKI.  Raises Failure "unknown-aki"."""
+    from wizard.targets import akis
+
+    row = akis.named(aki)
+    if row is None:
+        raise Failure("unknown-aki", aki=aki)
+    return f"{row.device} {row.version}"
 
 
 def _show(text: str) -> None:

@@ -75,8 +75,8 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     image_key = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
     steps.append(image.checksum_step())
     ways = ways_of(recipe, chosen, able)
-    if recipe.prove and ways:
-        steps.append(prove_step(recipe.target, ways))
+    if recipe.prove:
+        steps.append(prove_step(recipe.target, ways, chosen.consequences.aki))
     return Plan(
         recipe.name,
         (

@@ -42,7 +42,8 @@ def action_lines(action: Action) -> list[str]:
                 *(f"  | {line}" for line in text.splitlines()),
             ]
         case ProveImage(image, ways):
-            return [f"prove {image} {TITLES[way]}: root, address, metadata, ssh" for way in ways]
+            said = [f"prove {image} {TITLES[way]}: root, address, metadata, ssh" for way in ways]
+            return [*said, *([f"hold {image} against what PV-GRUB {action.pvgrub} reads"] if action.pvgrub else [])]
         case CheckAccount():
             return [
                 "AWS sts:GetCallerIdentity",

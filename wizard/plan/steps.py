@@ -38,6 +38,7 @@ class ProveImage:
     come up in all of them.  The consoles go to the folder `saves`.
 
     `allows_imds_v1`: whether the metadata service answers without a token, as for instances that may ask so.
+    `pvgrub`: the loader that the AKI names, e.g. "hd0 1.04", against which the image is held; empty for HVM.
     """
 
     image: str
@@ -45,6 +46,7 @@ class ProveImage:
     arch: str
     saves: str
     allows_imds_v1: bool
+    pvgrub: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,18 +51,21 @@ def paravirtual(
     image: Path,
     logs: Logs,
     *,
+    device: str = "xvda",
     keeps: bool = False,
     network: Sequence[str] = ISOLATED,
     how: Accelerator = EMULATED,
 ) -> list[str]:
-    """A Xen machine that starts the image as its paravirtual guest, the disk being xvda, eth0 on the machine's network.
+    """A Xen machine that starts the image as its paravirtual guest, with a card on the machine's network.
 
-    One CPU: with two, the same boot took twice as long.  `keeps`: what the guest writes stays in the image.
+    `device`: what the disk is called in the guest, "xvda1" for a file system without a partition table.
+    `keeps`: what the guest writes stays in the image.  One CPU: with two, the same boot took twice as long.
     """
+    dom0 = f"{DOM0_OPTIONS} lab.memory={GUEST_MIB} lab.device={device}"
     return [
         *(QEMU, "-machine", "pc", *how.arguments, "-cpu", how.xen_cpu, "-smp", "1", "-m", "1536", *BARE, *NO_GRAPHICS),
         *("-kernel", str(bundle.xen), "-append", XEN_OPTIONS),
-        *("-initrd", f"{bundle.kernel} {DOM0_OPTIONS} lab.memory={GUEST_MIB},{bundle.initramfs}"),
+        *("-initrd", f"{bundle.kernel} {dom0},{bundle.initramfs}"),
         *("-serial", f"file:{logs.lab}", "-serial", f"file:{logs.guest}"),
         *_disk(image, keeps),
         *("-device", "virtio-blk-pci,drive=disk"),

@@ -8,6 +8,9 @@ from typing import Any
 from wizard import presets
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78Mc])")
+FILLING = re.compile(r" {24,}")
+"""What draws a boot loader's menu."""
+
 LAST_LINES = 8
 LINE_WIDTH = 160
 
@@ -98,6 +101,7 @@ def last_phase(consoles: Consoles) -> str:
 def readable(raw: bytes) -> str:
     """A console's bytes as text: without escape sequences, carriage returns and control characters."""
     text = ANSI.sub("", raw.decode("utf-8", "replace").replace("\r", ""))
+    text = FILLING.sub("  ", text)
     return "".join(char for char in text if char == "\n" or char.isprintable())
 
 

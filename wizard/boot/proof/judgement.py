@@ -1,8 +1,9 @@
 """What was seen of a started image → did it come up, and why not.  Pure: no clock, no files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wizard.boot.lab.watch import Verdict, troubles
+from wizard.boot.proof.image import GrubCheck
 from wizard.boot.proof.login import Inside
 from wizard.boot.proof.network import Request, Wire
 from wizard.explain import Failure
@@ -33,7 +34,8 @@ class Seen:
     verdict        what the consoles decided; its `code` is empty when they did not
     machine_ended  why the machine ended by itself; empty when it did not
     is_lab_fault   it ended because QEMU could not run it
-    kept_waiting   this machine's processors were too busy for it
+    kept_waiting   this machine's processors were too busy for it: the guest's own time limits mean nothing
+    had_its_time   it was ended only after it had got as much of the processors as it can need
     is_talking     the guest was still saying something new
     answer         what the last attempt to log in came to (see `login.Login`)
     """
@@ -43,6 +45,7 @@ class Seen:
     machine_ended: str
     is_lab_fault: bool
     kept_waiting: bool
+    had_its_time: bool
     is_talking: bool
     wire: Wire
     requests: tuple[Request, ...]
@@ -73,6 +76,21 @@ def outcome(seen: Seen) -> Outcome:
     return Outcome(came_up, failure, findings)
 
 
+def with_pvgrub(boot: Outcome, grub: GrubCheck | None) -> Outcome:
+    """A paravirtual boot's verdict, and what the PV-GRUB that EC2 would use makes of the image.
+
+    Ours reads more than Amazon's: what came up here may still not be read there.
+    """
+    if grub is None or grub.is_fine:
+        return boot
+    name = f"PV-GRUB {grub.asked}" if grub.asked else "any PV-GRUB"
+    able = ", ".join(grub.able) or "none"
+    failure = Failure("proof-not-for-pvgrub", evidence=grub.problems, grub=name, able=able)
+    if boot.came_up is False:
+        return replace(boot, findings=(failure, *boot.findings))
+    return Outcome(False, failure, boot.findings)
+
+
 def _without_login(seen: Seen) -> tuple[bool | None, str, tuple[str, ...]]:
     """The same for an image that let nobody in."""
     words = seen.verdict.last_words
@@ -89,7 +107,7 @@ def _without_login(seen: Seen) -> tuple[bool | None, str, tuple[str, ...]]:
             )
         )
     if seen.verdict.phase != "login" and seen.answer == "nothing":
-        if seen.kept_waiting or seen.is_talking:
+        if seen.is_talking or not seen.had_its_time:
             return None, "proof-too-slow", words
         if seen.verdict.phase not in STUCK:
             return None, "proof-lab-failed", words
@@ -137,7 +155,7 @@ def _unreachable(seen: Seen) -> tuple[bool | None, str, tuple[str, ...]]:
         found = False, "proof-ssh-refused", (seen.complaint, *asked)
     else:
         found = False, "proof-ssh-no-answer", words
-    return (None, "proof-too-slow", words) if found[0] is False and seen.kept_waiting else found
+    return (None, "proof-too-slow", words) if not (found[0] or seen.had_its_time) else found
 
 
 def _metadata_failed(console: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from wizard.boot.lab.accelerator import EMULATED, KVM, Accelerator, accelerator
 from wizard.boot.lab.machine import Logs
 from wizard.boot.lab.run import LOOKS_EVERY_SECONDS, Guard, Machine, running
 from wizard.boot.lab.watch import Consoles, Verdict, judge, last_phase, last_words, reached
-from wizard.boot.proof.judgement import KEY_PATH, Seen, outcome
+from wizard.boot.proof.image import GrubCheck, check_for_pvgrub
+from wizard.boot.proof.judgement import KEY_PATH, Outcome, Seen, outcome, with_pvgrub
 from wizard.boot.proof.login import Inside, Login, make_key
 from wizard.boot.proof.network import Request, free_port, network, requests_in, seen_on
 from wizard.boot.proof.ways import LIMIT_SECONDS, TITLES, command, tools, usual_seconds
@@ -59,6 +60,7 @@ class Proof:
     findings: tuple[Explanation, ...]
     inside: Inside | None
     console: Path
+    pvgrub: GrubCheck | None
 
     @property
     def explanation(self) -> Explanation | None:
@@ -79,6 +81,7 @@ class Proof:
             "run_by": self.how,
             "reached": "ssh" if inside else self.phase,
             "findings": [finding.as_dict() for finding in self.findings],
+            "pv_grub": asdict(self.pvgrub) if self.pvgrub else None,
             "root": {"device": inside.root, "filesystem": inside.filesystem, "bytes": inside.filesystem_bytes}
             if inside
             else None,
@@ -87,15 +90,22 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is started, and how.  `allows_imds_v1`: whether the metadata service answers without a token too."""
+    """What is started, and how.
+
+    allows_imds_v1  whether the metadata service answers without a token too
+    pvgrub          for "pv", the PV-GRUB of the AKI, e.g. "hd0 1.04"; any of them if empty
+    """
 
     image: Path
     way: Way
     arch: str = "x86_64"
     allows_imds_v1: bool = True
+    pvgrub: str = ""
 
     def announcement(self) -> str:
         """What is about to be done, and how long it usually takes."""
+        if self.arch == "i386":
+            return "Holds the image against what PV-GRUB reads; no Xen of today starts guests of 32 bits."
         how = accelerator(self.arch)
         seconds = usual_seconds(self.way, self.arch, how)
         return f"Starts the image {TITLES[self.way]} ({how.name}: usually about {seconds} s)."
@@ -120,6 +130,8 @@ def prove(trial: Trial, console: Path, observer: Observer = ALONE) -> Proof:
     Raises Failure `missing-programs-to-prove`, `interrupted` when the observer says so, and what making the Xen
     machine raises.
     """
+    if trial.arch == "i386":
+        return _unstarted(trial, console)
     host.require(tools([trial.way], trial.arch), "missing-programs-to-prove")
     how = accelerator(trial.arch)
     proof = _attempt(trial, how, console, observer)
@@ -127,6 +139,14 @@ def prove(trial: Trial, console: Path, observer: Observer = ALONE) -> Proof:
         observer.said("\nNothing could be told with KVM; once more, emulated.\n")
         proof = _attempt(trial, EMULATED, console, observer)
     return proof
+
+
+def _unstarted(trial: Trial, console: Path) -> Proof:
+    """The proof of an image that cannot be started here, by what lies in it alone."""
+    result = Outcome(None, Failure("proof-no-32-bit"), ())
+    grub = check_for_pvgrub(trial.image, trial.pvgrub)
+    result = with_pvgrub(result, grub)
+    return Proof(trial.way, trial.arch, "nobody", result.came_up, 0, "nothing", result.failure, (), None, console, grub)
 
 
 def _attempt(trial: Trial, how: Accelerator, console: Path, observer: Observer) -> Proof:
@@ -138,7 +158,8 @@ def _attempt(trial: Trial, how: Accelerator, console: Path, observer: Observer) 
         finally:
             console.parent.mkdir(parents=True, exist_ok=True)
             _keep(logs, console)
-    result = outcome(seen)
+    grub = check_for_pvgrub(trial.image, trial.pvgrub) if trial.way == "pv" else None
+    result = with_pvgrub(outcome(seen), grub)
     return Proof(
         trial.way,
         trial.arch,
@@ -150,6 +171,7 @@ def _attempt(trial: Trial, how: Accelerator, console: Path, observer: Observer) 
         tuple(map(explain, result.findings)),
         seen.inside,
         console,
+        grub,
     )
 
 
@@ -170,7 +192,7 @@ def _watched(trial: Trial, how: Accelerator, logs: Logs, observer: Observer) -> 
     for attempt in range(ATTEMPTS):
         port = free_port()
         wires = network(port, answers, requests, capture)
-        words = command(trial.way, trial.arch, disk, logs, folder, wires, how)
+        words = command(trial.way, trial.arch, trial.image, disk, logs, wires, how)
         with running(words, logs, observer.said, observer.guard) as machine:
             login = Login(key, port)
             try:
@@ -250,7 +272,7 @@ def _follow(
     machine: Machine, login: Login, requests: Path, capture: Path, limit: float, stop: Callable[[], bool]
 ) -> Seen:
     """Looks until something decisive was seen."""
-    moments = _Moments()
+    moments, had_its_time = _Moments(), False
     while True:
         consoles, silent = machine.look()
         asked, wire = requests_in(requests), seen_on(capture)
@@ -261,10 +283,12 @@ def _follow(
             login.go_on()
         verdict = judge(consoles, "ssh", silent)
         ended = machine.why_it_ended() if machine.has_ended() else ""
-        is_mute = silent * machine.share() > SILENT_SECONDS and not reached(consoles, "kernel")
-        if login.inside or verdict or ended or (is_mute and not wire.asked_for_address):
+        if login.inside or verdict or ended:
             break
-        if machine.seconds() > limit * LONGEST or now > limit or moments.are_over(now, login.answer):
+        is_mute = silent * machine.share() > SILENT_SECONDS and not wire.asked_for_address
+        is_mute = is_mute and not reached(consoles, "kernel")
+        had_its_time = is_mute or now > limit or moments.are_over(now, login.answer)
+        if had_its_time or machine.seconds() > limit * LONGEST:
             break
         if stop():
             raise Failure("interrupted", signal="a request to stop", build="")
@@ -275,6 +299,7 @@ def _follow(
         machine_ended=ended,
         is_lab_fault=bool(machine.process.returncode),
         kept_waiting=machine.was_kept_waiting(),
+        had_its_time=had_its_time,
         is_talking=silent < TALKS_WITHIN_SECONDS,
         wire=wire,
         requests=asked,

@@ -10,6 +10,7 @@ from wizard.boot.lab.bundle import TOOLS as XEN_TOOLS
 from wizard.boot.lab.bundle import xen_bundle
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof import login
+from wizard.boot.proof.image import is_bare
 from wizard.plan.steps import Way
 
 TITLES: dict[Way, str] = {
@@ -47,12 +48,13 @@ def usual_seconds(way: Way, arch: str, how: Accelerator) -> int:
 
 
 def command(
-    way: Way, arch: str, disk: Path, logs: Logs, folder: Path, network: Sequence[str], how: Accelerator
+    way: Way, arch: str, image: Path, disk: Path, logs: Logs, network: Sequence[str], how: Accelerator
 ) -> list[str]:
-    """QEMU's command line; the firmware's memory is a new copy in the folder."""
+    """QEMU's command line for a disk that holds the image; the firmware's memory is a new copy beside the disk."""
     if way == "pv":
-        return machine.paravirtual(xen_bundle(), disk, logs, network=network, how=how)
-    memory = folder / "firmware-memory"
+        device = "xvda1" if is_bare(image) else "xvda"
+        return machine.paravirtual(xen_bundle(), disk, logs, device=device, network=network, how=how)
+    memory = disk.with_name("firmware-memory")
     if way == "uefi":
         shutil.copy(firmware_memory(arch), memory)
     return by_firmware(way, arch, disk, logs, memory, network, how)
