@@ -55,7 +55,9 @@ ln -s vmlinuz-1 $tree/boot/vmlinuz
 head -c 300000 /dev/zero | tr '\\0' x > $tree/srv/'a "quoted" file'
 echo inside > $tree/srv/"a folder"/inside
 ln $tree/boot/vmlinuz-1 $tree/boot/hard-link
-ln -s 'to a space' $tree/srv/link
+ln -s 'to a space' $tree/srv/link; ln -s :elsewhere $tree/srv/colon
+mkdir $tree/srv/'$' $tree/srv/:folder; echo in > $tree/srv/'$'/in; echo in > $tree/srv/:folder/in
+echo : > $tree/srv/:file
 for number in $(seq 300); do echo $number > $tree/srv/file-$number; done
 for number in $(seq 60); do echo $number > $tree/boot/file-$number; done
 echo é > $tree/srv/Főtanúsítvány; echo '\\' > $tree/srv/'back\\slash'; echo name > $tree/etc/hostname
@@ -240,6 +242,7 @@ def test_what_a_protofile_cannot_carry_waits_for_the_first_boot(made: Made, tmp_
         waiting = {member.name: member for member in archive}
     assert waiting["./srv/a folder/inside"].size == len("inside\n")
     assert waiting['./srv/a "quoted" file'].size == 300000
+    assert {"./srv/$/in", "./srv/:folder", "./srv/:folder/in", "./srv/:file", "./srv/colon"} <= set(waiting)
     assert waiting["./srv/link"].linkname == "to a space"
     assert "SCHILY.xattr.security.capability" in waiting["./usr/bin/ping"].pax_headers
     assert ("./boot/vmlinuz-1" in waiting) == (layout.boot is layout.root)
