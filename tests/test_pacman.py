@@ -1,24 +1,30 @@
 """Arch's family: the real pacman installs a miniature Arch Linux from a signed mirror."""
 
+import contextlib
 import gzip
 import http.server
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import kernels
 import pytest
 from miniature import contents
 from miniature import pacman as arch
 from miniature.contents import Package
+from real_builds import digest
+from users import USERS, open_to_all
 
 from wizard.distro import pacman
-from wizard.distro.userland import Userland, userland
+from wizard.distro.userland import UserKernel, Userland, userland
 from wizard.explain import Failure
 from wizard.plan.script import PRELUDE
 from wizard.plan.steps import Run, Write
@@ -31,13 +37,23 @@ pytestmark = pytest.mark.slow
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
-    """A web server that remembers what it was asked for."""
+    """A web server that remembers what it was asked for, and that can stop in the middle of a file."""
 
     asked: list[str]
+    stops_in: list[str]
+    goes_on: threading.Event
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
         super().do_GET()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        if any(name in self.path for name in self.stops_in) and not self.path.endswith(".sig"):
+            outputfile.write(source.read(100))
+            outputfile.flush()
+            self.goes_on.wait(60)
+        with contextlib.suppress(ConnectionError):
+            super().copyfile(source, outputfile)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -52,6 +68,8 @@ class Mirror:
     keyring: Path
     address: str
     asked: list[str] = field(default_factory=list)
+    stops_in: list[str] = field(default_factory=list)
+    goes_on: threading.Event = field(default_factory=threading.Event)
 
     def package(self, name: str) -> Path:
         return next(self.folder.glob(f"*/os/x86_64/{name}-[0-9]*.zst"))
@@ -83,16 +101,18 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
     folder = home / "mirror"
     arch.repository(folder, "core", [*packages(), arch.keyring_package(keyring)], keys)
     arch.repository(folder, "extra", [Package("vim", depends=("base",))], keys)
-    asked: list[str] = []
-    handler = type("Served", (Files,), {"asked": asked})
+    served = Mirror(folder, keys, keyring, "")
+    told = {"asked": served.asked, "stops_in": served.stops_in, "goes_on": served.goes_on}
+    handler = type("Served", (Files,), told)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *given: handler(*given, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Mirror(folder, keys, keyring, f"http://127.0.0.1:{server.server_port}", asked)
+    open_to_all(home)
+    yield replace(served, address=f"http://127.0.0.1:{server.server_port}")
     server.shutdown()
     keys.end()
 
 
-def wanted(mirror: Mirror, *more: str, address: str = "", **own: object) -> Userland:
+def wanted(mirror: Mirror, *more: str, address: str = "", kernel: UserKernel | None = None) -> Userland:
     recipe = Recipe.model_validate(
         {
             "name": "arch",
@@ -105,49 +125,55 @@ def wanted(mirror: Mirror, *more: str, address: str = "", **own: object) -> User
             },
         }
     )
-    found = userland(recipe, ["ext4"], None, EPOCH)
-    told = {**found.distro.own, "keyrings": [str(mirror.keyring)], "keyring": "miniature", **own}
+    found = userland(recipe, ["ext4"], kernel, EPOCH)
+    told = {**found.distro.own, "keyrings": [str(mirror.keyring)], "keyring": "miniature"}
     return replace(found, distro=replace(found.distro, own=told))
 
 
-def run(userland: Userland, place: Path, downloads: Path) -> list[str]:
-    """Runs the step as a build does; gives what was said.  Raises the Failure that the build would."""
-    (place / "bootstrap").mkdir(parents=True)
-    said: list[str] = []
-    environment = {
-        **os.environ,
-        "DOWNLOADS": str(downloads),
-        "TMPDIR": "/nowhere",
-        "TZ": "UTC",
-        "LC_ALL": "C.UTF-8",
-        "SOURCE_DATE_EPOCH": str(EPOCH),
-    }
-    for action in pacman.bootstrap_step(userland, {}).actions:
+def started(asked: Userland, place: Path, downloads: Path, user: str | None = None) -> "subprocess.Popen[str]":
+    """Begins with the step's actions, as a build runs them."""
+    for folder in (place, place / "bootstrap", downloads):
+        folder.mkdir(parents=True, exist_ok=True)
+        if user:
+            shutil.chown(folder, user)
+    commands = [f"umask 022\n{PRELUDE}"]
+    for action in pacman.bootstrap_step(asked, {}).actions:
         match action:
             case Write(path, text):
                 (place / path).parent.mkdir(parents=True, exist_ok=True)
                 (place / path).write_text(text)
             case Run(command):
-                done = subprocess.run(
-                    ["bash", "-euo", "pipefail", "-c", f"umask 022\n{PRELUDE}\n{command}"],
-                    cwd=place,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                )
-                said += done.stdout.splitlines()
-                if done.returncode:
-                    raise command_failure(command, done.returncode, said[-40:], place / "log")
-    return said
+                commands.append(command)
+    told = {"DOWNLOADS": str(downloads), "TMPDIR": "/nowhere", "SOURCE_DATE_EPOCH": str(EPOCH)}
+    return subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
+        cwd=place,
+        env={**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", **told},
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(asked: Userland, place: Path, downloads: Path, user: str | None = None) -> None:
+    """Raises the Failure that the build would."""
+    process = started(asked, place, downloads, user)
+    said, _ = process.communicate()
+    print(said)
+    if process.returncode:
+        raise command_failure("bash", process.returncode, said.splitlines()[-40:], place / "log")
 
 
 @pytest.fixture(scope="module")
 def made(mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a build that went well."""
     place = tmp_path_factory.mktemp("made")
-    print("\n".join(run(wanted(mirror, "vim"), place, tmp_path_factory.mktemp("downloads"))))
+    run(wanted(mirror, "vim"), place, tmp_path_factory.mktemp("downloads"))
     return place
 
 
@@ -184,7 +210,7 @@ def tampered(mirror: Mirror, folder: Path, how: str, name: str = "vim") -> Mirro
             arch.sign(package, mirror.keys, "stranger@")
         case "expired":
             signature.unlink()
-            arch.sign(package, mirror.keys, arch.RETIRED, at=arch.EPOCH + 60)
+            arch.sign(package, mirror.keys, arch.RETIRED, at=arch.EPOCH + 7200)
         case "unsigned":
             signature.unlink()
             return other
@@ -238,3 +264,76 @@ def test_a_mirror_that_does_not_serve_is_explained(mirror: Mirror, tmp_path: Pat
     with pytest.raises(Failure) as raised:
         run(wanted(mirror, address=address.format(address=mirror.address)), tmp_path / "work", tmp_path / "downloads")
     assert raised.value.code == code
+
+
+def test_nothing_in_it_is_one_machines_own(made: Path) -> None:
+    members, files = contents_of(made)
+    assert files["etc/shadow"].startswith(b"root:*:")
+    assert not [name for name in members if "gnupg" in name or "ssh_host" in name or "pacman/sync" in name]
+    assert not {"etc/machine-id", "var/log/pacman.log"} & members.keys()
+    assert not [name for name in members if name.startswith(("var/cache/", "dev/", "run/", "proc/", "tmp/"))]
+    assert f"%INSTALLDATE%\n{EPOCH}\n".encode() in files["var/lib/pacman/local/vim-1.0-1/desc"]
+    assert max(member.mtime for member in members.values()) <= EPOCH
+
+
+def test_the_instance_makes_the_key_of_its_own_pacman_and_asks_the_same_mirror(made: Path, mirror: Mirror) -> None:
+    members, files = contents_of(made)
+    wants = members["etc/systemd/system/multi-user.target.wants/pacman-init.service"]
+    assert wants.linkname == "../pacman-init.service"
+    assert b"pacman-key --init" in files["etc/systemd/system/pacman-init.service"]
+    assert files["etc/pacman.d/mirrorlist"].decode() == f"Server = {mirror.address}/$repo/os/$arch\n"
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_the_same_packages_give_the_same_bytes_whoever_installs_them(
+    made: Path, mirror: Mirror, tmp_path: Path, user: str
+) -> None:
+    open_to_all(tmp_path)
+    run(wanted(mirror, "vim"), tmp_path / "work", tmp_path / "downloads", user)
+    assert digest(tmp_path / "work/bootstrap/root.tar") == digest(made / "bootstrap/root.tar")
+
+
+def test_after_a_kill_what_was_fetched_is_not_fetched_again(mirror: Mirror, tmp_path: Path) -> None:
+    downloads = tmp_path / "downloads"
+    mirror.stops_in.append("vim-1.0")
+    process = started(wanted(mirror, "vim"), tmp_path / "first", downloads)
+    try:
+        deadline = time.monotonic() + 120
+        while len(list(downloads.glob("pacman/*.sig"))) < 10:
+            assert time.monotonic() < deadline, "not everything but vim was fetched"
+            time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    mirror.stops_in.clear()
+    mirror.goes_on.set()
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+    mirror.asked.clear()
+    run(wanted(mirror, "vim"), tmp_path / "second", downloads)
+    fetched = {Path(path).name.split("-1.0")[0] for path in mirror.asked if path.endswith(".zst")}
+    assert fetched == {"vim"}
+
+
+def test_the_users_own_kernel_is_taken_in_and_gets_an_initramfs_by_the_distributions_tool(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    kernel = UserKernel(kernels.RELEASE, has_initramfs=True)
+    stage(tmp_path / "work/kernel", kernel.release)
+    run(wanted(mirror, kernel=kernel), tmp_path / "work", tmp_path / "downloads")
+    members, files = contents_of(tmp_path / "work")
+    assert members["boot/vmlinuz"].linkname == f"vmlinuz-{kernel.release}"
+    assert members["boot/initrd.img"].linkname == f"initramfs-{kernel.release}.img"
+    assert kernel.release.encode() in gzip.decompress(files[f"boot/initramfs-{kernel.release}.img"])
+    assert f"usr/lib/modules/{kernel.release}/modules.dep" in members
+    assert not [name for name in members if "vmlinuz-linux" in name or name.startswith("var/lib/pacman/local/linux-")]
+
+
+def stage(folder: Path, release: str) -> None:
+    """kernel/kernel.tar, as the plan's step before leaves it."""
+    modules = folder / "tree/usr/lib/modules" / release
+    modules.mkdir(parents=True)
+    (folder / "tree/boot").mkdir()
+    (folder / f"tree/boot/vmlinuz-{release}").write_bytes(kernels.elf())
+    (modules / "modules.order").write_text("")
+    (modules / "modules.builtin").write_text("kernel/drivers/block/xen-blkfront.ko\n")
+    subprocess.run(["tar", "-C", folder / "tree", "-cf", folder / "kernel.tar", "."], check=True)

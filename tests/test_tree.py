@@ -1,38 +1,24 @@
 """A root file system that is made in a folder, apart from this machine: by root, and by somebody who is not."""
 
 import os
-import pwd
 import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
+from users import USERS, open_to_all
 
 from wizard.distro.tree import made_apart
 from wizard.plan.script import PRELUDE
 
 EPOCH = 1686355200
-ORDINARY_USER = "ami-wizard-test"
-"""Made by .ci/run, with subordinate ids."""
-
-USERS = [
-    pytest.param("root", marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root")),
-    pytest.param(
-        ORDINARY_USER,
-        marks=pytest.mark.skipif(
-            os.geteuid() != 0 or ORDINARY_USER not in {entry.pw_name for entry in pwd.getpwall()},
-            reason="needs root and the user that .ci/run makes",
-        ),
-    ),
-]
 
 
 @pytest.fixture
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tree")
-    for above in (folder, *(above for above in folder.parents if above.name.startswith(("pytest-", "popen-")))):
-        above.chmod(0o755)
+    open_to_all(folder)
     return folder
 
 

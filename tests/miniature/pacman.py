@@ -51,7 +51,7 @@ def distribution_keys(home: Path) -> Keys:
     retired = keys.add(RETIRED, expires="1d", at=EPOCH)
     for master in masters:
         keys.gpg("-u", master, "--quick-sign-key", packager)
-        keys.gpg("-u", master, "--quick-sign-key", retired, at=EPOCH)
+        keys.gpg("-u", master, "--quick-sign-key", retired, at=EPOCH + 3600)
     return keys
 
 
@@ -159,7 +159,7 @@ sed 's/[()]//g' "/etc/mkinitcpio.d/$2.preset" > "$folder/preset"
 cat /etc/mkinitcpio.conf.d/*.conf > "$folder/config"
 echo "$ALL_kver" > "$folder/kernel"
 rm "$folder/preset"
-cd "$folder" && touch -hcd @0 * && printf 'config\\nkernel\\n' | cpio -o -H newc | gzip -n > "$default_image"
+cd "$folder" && cat config kernel | gzip -n > "$default_image"
 rm -r "$folder"
 echo "==> Initcpio image generation successful"
 """
