@@ -3,6 +3,7 @@
 import gzip
 import http.server
 import os
+import shutil
 import subprocess
 import tarfile
 import threading
@@ -18,6 +19,7 @@ from miniature.contents import Package
 
 from wizard.distro import pacman
 from wizard.distro.userland import Userland, userland
+from wizard.explain import Failure
 from wizard.plan.script import PRELUDE
 from wizard.plan.steps import Run, Write
 from wizard.recipe import Recipe
@@ -137,7 +139,6 @@ def run(userland: Userland, place: Path, downloads: Path) -> list[str]:
                 )
                 said += done.stdout.splitlines()
                 if done.returncode:
-                    print(done.stdout)
                     raise command_failure(command, done.returncode, said[-40:], place / "log")
     return said
 
@@ -168,3 +169,72 @@ def test_a_miniature_arch_linux_is_installed_with_its_scripts_and_hooks(made: Pa
     assert members["boot/vmlinuz"].linkname == "vmlinuz-linux"
     assert members["boot/initrd.img"].linkname == "initramfs-linux.img"
     assert "var/lib/pacman/local/vim-1.0-1" in members
+
+
+def tampered(mirror: Mirror, folder: Path, how: str, name: str = "vim") -> Mirror:
+    """The mirror with one package that must not be used."""
+    shutil.copytree(mirror.folder, folder)
+    other = replace(mirror, folder=folder, address=folder.as_uri())
+    package = other.package(name)
+    signature = Path(f"{package}.sig")
+    match how:
+        case "stranger":
+            signature.unlink()
+            mirror.keys.add("Stranger <stranger@miniature.invalid>")
+            arch.sign(package, mirror.keys, "stranger@")
+        case "expired":
+            signature.unlink()
+            arch.sign(package, mirror.keys, arch.RETIRED, at=arch.EPOCH + 60)
+        case "unsigned":
+            signature.unlink()
+            return other
+        case "gone":
+            package.unlink()
+            return other
+        case "truncated":
+            package.write_bytes(package.read_bytes()[:100])
+            return other
+        case "altered":
+            arch.package_file(Package(name, files={"usr/bin/back-door": contents.script("")}), package.parent)
+    arch.repo_add(package.parent, package.parents[2].name, [package])
+    return other
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("stranger", "bad-signature"),
+        ("expired", "bad-signature"),
+        ("unsigned", "bad-signature"),
+        ("altered", "damaged-package"),
+        ("truncated", "damaged-package"),
+        ("gone", "mirror-out-of-sync"),
+    ],
+)
+def test_a_package_that_is_not_as_it_was_signed_is_refused(mirror: Mirror, tmp_path: Path, how: str, code: str) -> None:
+    other = tampered(mirror, tmp_path / "mirror", how)
+    with pytest.raises(Failure) as raised:
+        run(wanted(other, "vim"), tmp_path / "work", tmp_path / "downloads")
+    assert raised.value.code == code
+    assert not (tmp_path / "work/bootstrap/root.tar").exists()
+
+
+def test_a_package_that_does_not_exist_is_named(mirror: Mirror, tmp_path: Path) -> None:
+    with pytest.raises(Failure) as raised:
+        run(wanted(mirror, "vmi"), tmp_path / "work", tmp_path / "downloads")
+    assert raised.value.code == "unknown-package"
+    assert raised.value.facts["package"] == "vmi"
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        pytest.param("http://127.0.0.1:9", "mirror-unreachable", id="nobody listens"),
+        pytest.param("http://miniature.invalid", "no-network", id="no such name"),
+        pytest.param("{address}/archlinux", "no-such-release", id="not there"),
+    ],
+)
+def test_a_mirror_that_does_not_serve_is_explained(mirror: Mirror, tmp_path: Path, address: str, code: str) -> None:
+    with pytest.raises(Failure) as raised:
+        run(wanted(mirror, address=address.format(address=mirror.address)), tmp_path / "work", tmp_path / "downloads")
+    assert raised.value.code == code
