@@ -37,7 +37,8 @@ def made_apart(commands: str, epoch: int) -> tuple[Run, ...]:
     """The actions that make bootstrap/root.tar by commands that fill bootstrap/root.
 
     The commands run as root with `furnish` and `clear_away` at hand; each takes the folder.  Afterwards what
-    belongs in no image is removed, and the folder is packed with owners as numbers, names in order and no time later than the epoch, and removed.
+    belongs in no image is removed, and the folder is packed with owners as numbers, names in order and no time later
+    than the epoch, and removed.
     """
     script = f"""{FURNISH}
 mkdir -p {ROOT}

@@ -64,6 +64,8 @@ def userland(recipe: Recipe, filesystems: Iterable[str], kernel: UserKernel | No
         wanted.update(distro.initramfs)
     if needs_locale(recipe.system.locale):
         wanted.update(distro.locale_packages)
+    if recipe.system.metadata == "cloud-init":
+        wanted.update(distro.cloud_init_packages)
     return Userland(distro, recipe, tuple(sorted(wanted)), kernel, epoch)
 
 
