@@ -60,7 +60,7 @@ def filesystem(name: str = "filesystem") -> Package:
             "var/tmp": Folder(0o1777),
             **{folder: Folder(0o555) for folder in ("proc", "sys")},
             "root": Folder(0o700),
-            "tmp": Folder(0o1777),
+            **{folder: Folder(0o1777) for folder in ("tmp", "var/tmp")},
             "bin": Link("usr/bin"),
             "sbin": Link("usr/bin"),
             "lib": Link("usr/lib"),

@@ -99,6 +99,8 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
     if recipe.distro.release not in distro.releases:
         message = f"is {recipe.distro.release!r}; {distro.title} has {', '.join(distro.releases)} here."
         yield Problem("distro.release", message, nearest(recipe.distro.release, list(distro.releases)))
+    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
+        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
 
 
 def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
