@@ -62,7 +62,7 @@ def packages() -> list[Package]:
         Package(
             "systemd",
             files={
-                **_of_this_machine("kernel-install", "systemd-sysusers"),
+                **_of_this_machine("kernel-install", "systemd-id128", "systemd-sysusers"),
                 "usr/lib/sysusers.d": Folder(),
                 "usr/lib/kernel/install.d": Folder(),
             },

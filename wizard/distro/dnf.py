@@ -37,7 +37,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "system of their own. Packages that were fetched once are used again.",
         (
             *rpm.key_actions(keys),
-            rpm.settings(own),
+            rpm.settings(wanted),
             Write("bootstrap/dnf.conf", CONF),
             Write("bootstrap/repos/distribution.repo", rpm.repository_file(wanted)),
             *rpm.dracut_files(wanted),

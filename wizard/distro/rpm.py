@@ -83,9 +83,15 @@ def keys(own: Mapping[str, Any], release: str) -> list[Mapping[str, str]]:
     return [*rows.get("all", ()), *rows.get(release, ())]
 
 
-def settings(own: Mapping[str, Any]) -> Write:
+def database(wanted: Userland) -> str:
+    """The folder of rpm's database in this release."""
+    folders: Mapping[str, str] = wanted.distro.own["database"]
+    return folders.get(wanted.release) or folders["all"]
+
+
+def settings(wanted: Userland) -> Write:
     """rpm's settings: where this distribution has its database, and /proc left alone, which is no folder here."""
-    return Write(f"{HOME}/.rpmmacros", f"%_dbpath {own['database']}\n%_netsharedpath /proc\n")
+    return Write(f"{HOME}/.rpmmacros", f"%_dbpath {database(wanted)}\n%_netsharedpath /proc\n")
 
 
 def repository_file(wanted: Userland, extra: Mapping[str, str] | None = None) -> str:
@@ -171,7 +177,7 @@ def database_anew(wanted: Userland) -> str:
     It holds when and in which order each package came.  The packages are in the folder "$cache" still; only the
     database is written, by a clock that stands still.  The distribution's own rpm puts it into its own format.
     """
-    own = wanted.distro.own
+    folder = f'"$root{database(wanted)}"'
     mirror = wanted.recipe.distro.mirror or ""
     # What is a folder of this machine already is not copied.
     places = '"$cache"' + (f" {shlex.quote(re.sub('^file:/+', '/', mirror))}" if mirror.startswith("file:") else "")
@@ -184,14 +190,14 @@ find {places} -name '*.rpm' | awk '
   {{ name = $0; sub(".*/", "", name) }}
   name in wanted && !seen[name]++ {{ print name "\t" $0 }}
 ' bootstrap/installed - | LC_ALL=C sort | cut -f 2 > bootstrap/archives
-rm -rf "$root{own["database"]}"
-mkdir -p "$root{own["database"]}"
+rm -rf {folder}
+mkdir -p {folder}
 faketime -f '{time}' rpm --root "$root" --import bootstrap/keys/*.asc
 mapfile -t archives < bootstrap/archives
 faketime -f '{time}' rpm --root "$root" --install --justdb --nodeps --noscripts --notriggers --noorder --noplugins \\
   --excludedocs --ignoresize "${{archives[@]}}"
 {query} | cmp - bootstrap/installed
 if [ -x "$root/usr/bin/rpmdb" ]; then inside "$root" rpmdb --rebuilddb; fi
-rm -f "$root{own["database"]}"/.rpm.lock "$root{own["database"]}"/*-shm
-find "$root{own["database"]}" -name '*-wal' -empty -delete
+rm -f {folder}/.rpm.lock {folder}/*-shm
+find {folder} -name '*-wal' -empty -delete
 """

@@ -32,7 +32,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "system of their own. Packages that were fetched once are used again.",
         (
             *rpm.key_actions(rpm.keys(own, wanted.release)),
-            rpm.settings(own),
+            rpm.settings(wanted),
             Write("bootstrap/zypp.conf", CONF.format(arch=wanted.arch)),
             Write("bootstrap/repos/distribution.repo", rpm.repository_file(wanted, kept)),
             *rpm.dracut_files(wanted),
@@ -81,6 +81,7 @@ def _kernel(wanted: Userland, zypper: str) -> str:
         return f"""
 {rpm.own_kernel(wanted, f"initrd-{wanted.kernel.release}")}
 # No upgrade brings another kernel.
+mkdir -p "$root/etc/zypp"
 {zypper} addlock {packages}
 """
     return """

@@ -108,6 +108,8 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
     for key in ("source", "checksum", "unsigned", "init"):
         if getattr(recipe.distro, key):
             yield Problem(f"distro.{key}", f"is given, but name is {recipe.distro.name!r}.", 'name = "own"')
+    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
+        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
 
 
 def _own_problems(recipe: Recipe) -> Iterator[Problem]:
