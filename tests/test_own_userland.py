@@ -17,13 +17,14 @@ import pytest
 from kernels import CONFIG, RELEASE, bzimage, elf, zstd_frame
 from own_userlands import FILES, Content, Layout, fill, layer, path_of, tiny_layer
 
-from wizard import host
+from wizard import host, questions
 from wizard.distro import distros
 from wizard.distro.own.found import find, kernel_of
 from wizard.explain import Failure, explain, recognise
 from wizard.plan.build import Occasion, identity, plan, tools_of
 from wizard.plan.script import PRELUDE, action_script
 from wizard.plan.steps import Write
+from wizard.preview import preview
 from wizard.recipe import Kernel, Problem, Recipe, problems_of
 
 TARGET = {"region": "us-east-1", "arch": "x86_64"}
@@ -431,3 +432,50 @@ def test_the_family_asks_for_the_programs_that_it_calls(tmp_path: Path) -> None:
     assert "xz" in tools_of(recipe(tmp_path / "tiny.tar"))
     layout = Layout(tmp_path / "image")
     assert "umoci" in tools_of(recipe(layout.index(layout.image([layer(tiny_layer())]))))
+
+
+# What is asked, and shown.
+
+
+def answers(source: Path, **more: str) -> dict[str, str]:
+    return {"target.arch": "x86_64", "distro.name": "own", "distro.source": str(source), **more}
+
+
+def asked(given: Mapping[str, str]) -> list[str]:
+    return [question.path for question in questions.ask("distro", given) if question.path.startswith("distro")]
+
+
+def test_who_chooses_an_own_userland_is_asked_for_its_path_and_then_whether_it_is_checked(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "tiny")
+    (tmp_path / "tiny.tar").write_bytes(layer(tiny_layer()))
+    assert asked({"distro.name": "own"}) == ["distro.name", "distro.source"]
+    assert asked(answers(folder)) == ["distro.name", "distro.source", "distro.unsigned"]
+    in_archive = answers(tmp_path / "tiny.tar")
+    assert asked(in_archive) == ["distro.name", "distro.source", "distro.checksum", "distro.unsigned"]
+    assert asked({**in_archive, "distro.checksum": f"sha256:{'0' * 64}"})[-1] == "distro.checksum"
+
+
+def test_the_init_is_asked_for_only_where_it_cannot_be_told(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "tiny", {"usr/sbin/sshd": b""})
+    assert asked(answers(folder))[-1] == "distro.init"
+
+
+def test_the_preview_says_what_was_found(tmp_path: Path) -> None:
+    shown = preview("distro", answers(fill(tmp_path / "tiny"), **{"distro.unsigned": "True"}))
+    for words in ("Tiny Linux 1", "openrc", RELEASE, "/usr/sbin/sshd", "nothing, as you said"):
+        assert words in shown
+    assert "must be true for a folder" in preview("distro", answers(tmp_path / "tiny"))
+
+
+def test_the_kernel_of_an_own_userland_is_offered_once_it_was_found(tmp_path: Path) -> None:
+    with_one, without = fill(tmp_path / "tiny"), fill(tmp_path / "bare", {"sbin/openrc": b""})
+    offered = questions.find("kernel.source").options(answers(with_one))[0]
+    assert (offered.note, offered.impossible) == (RELEASE, "")
+    assert "no kernel" in questions.find("kernel.source").options(answers(without))[0].impossible
+    assert RELEASE in preview("kernel", answers(with_one))
+
+
+def test_the_answers_of_a_recipe_give_the_same_recipe_again(tmp_path: Path) -> None:
+    wanted = recipe(fill(tmp_path / "tiny"))
+    again = questions.recipe(questions.known(questions.answers_of(wanted)))
+    assert again.distro == wanted.distro

@@ -90,7 +90,7 @@ class Distro(Table):
     """
 
     name: Word = "debian"
-    release: Word = ""
+    release: Word | Literal[""] = ""
     mirror: Address | None = None
     packages: tuple[Word, ...] = ()
     source: Line | None = None

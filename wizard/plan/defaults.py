@@ -130,13 +130,14 @@ def _own_problems(recipe: Recipe) -> Iterator[Problem]:
         place = "distro.init" if failure.code == "unknown-init" else "distro.source"
         yield Problem(place, explain(failure).what)
         return
-    if not (own.checksum or own.unsigned):
-        yield Problem(
-            "distro.checksum",
-            f"is needed for {found.kind}: {_checksum_of(found)}; or say unsigned = true, and nothing is checked.",
-        )
-    if own.checksum and found.kind == "a folder":
+    is_folder = found.kind == "a folder"
+    if is_folder and own.checksum:
         yield Problem("distro.checksum", "is given, but a folder has none.", "unsigned = true")
+    elif is_folder and not own.unsigned:
+        yield Problem("distro.unsigned", "must be true for a folder: nothing tells whether it was changed.", "true")
+    elif not (own.checksum or own.unsigned):
+        message = f"is needed for {found.kind}: {_checksum_of(found)}; or say unsigned = true, and nothing is checked."
+        yield Problem("distro.checksum", message)
     if own.packages:
         yield Problem("distro.packages", "are given, but nothing is installed into a userland of one's own.")
 

@@ -4,8 +4,6 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from wizard.questions.kinds import Answers, Question
 from wizard.recipe import Distro, Target
 
@@ -62,12 +60,10 @@ def target_of(answers: Answers) -> Target:
 
 
 def distro_of(answers: Answers) -> Distro:
-    """The userland as the answers stand; what is not well-formed yet is left out."""
-    given = tables(answers, "distro").get("distro", {})
-    try:
-        return Distro.model_validate(given)
-    except ValidationError:
-        return Distro(name=value("distro.name", answers), source=given.get("source"))
+    """Which userland is meant: its name, and of one's own its place."""
+    source = answers.get("distro.source")
+    name = value("distro.name", answers)
+    return Distro(name=name, source=_absolute(source) if source and name == "own" else None)
 
 
 def _typed(question: Question, text: str) -> Any:
@@ -76,6 +72,10 @@ def _typed(question: Question, text: str) -> Any:
     if question.kind == "number":
         return int(text) if text.isascii() and text.isdigit() else text
     if question.kind == "path":
-        # Seen from where the user is; the recipe will lie somewhere else.
-        return str(Path(text).expanduser().absolute())
+        return _absolute(text)
     return text
+
+
+def _absolute(path: str) -> str:
+    """A path as seen from where the user is; the recipe will lie somewhere else."""
+    return str(Path(path).expanduser().absolute())

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from wizard import host, presets
 from wizard.distro.own.found import Found, digests, find, kernel_of
-from wizard.distro.tree import ROOT, made_apart
+from wizard.distro.tree import ROOT, kernel_commands, made_apart
 from wizard.distro.userland import Userland
 from wizard.explain import Failure
 from wizard.plan.steps import Run, Step, Write
@@ -148,13 +148,7 @@ def _kernel(wanted: Userland, found: Found) -> Iterator[str]:
     boot = f"{ROOT}/boot"
     if wanted.kernel:
         release = wanted.kernel.release
-        yield f"tar -C {ROOT} -xf kernel/kernel.tar"
-        # A userland whose /lib is a folder of its own has its modules there.
-        yield f"if ! [ -L {ROOT}/lib ]; then mkdir -p {ROOT}/lib/modules"
-        yield f"  rm -rf {ROOT}/lib/modules/{release}"
-        yield f"  mv {ROOT}/usr/lib/modules/{release} {ROOT}/lib/modules/; fi"
-        yield f"depmod -b {ROOT} {release}"
-        yield f"ln -sfn vmlinuz-{release} {boot}/vmlinuz"
+        yield from kernel_commands(release)
         if wanted.kernel.has_initramfs:
             yield from _initramfs(found, release)
         return
