@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wizard import host
-from wizard.boot.proof.prove import Proof, Trial, prove
+from wizard.boot.proof.prove import ALONE, Observer, Proof, Trial, prove
 from wizard.disk.read import open_image
 from wizard.plan.steps import Way
+from wizard.run.warden import Warden
 
 HVM = 'name = "broken-hvm"\n[target]\nregion = "us-east-1"\narch = "x86_64"\n'
 CLASSIC = 'virtualization = "paravirtual"\n[disk]\nlayout = "ext3-boot-btrfs-root"\nsize_gib = 2\n'
@@ -104,9 +105,10 @@ def broken(image: Path, what: Break, folder: Path) -> Path:
     return copy
 
 
-def proved(image: Path, what: Break, folder: Path) -> Proof:
+def proved(image: Path, what: Break, folder: Path, observer: Observer = ALONE) -> Proof:
     """The proof of such an image."""
-    return prove(Trial(broken(image, what, folder), what.way, allows_imds_v1=False), folder / "console.log")
+    trial = Trial(broken(image, what, folder), what.way, allows_imds_v1=False)
+    return prove(trial, folder / "console.log", observer)
 
 
 def agrees(proof: Proof, what: Break) -> bool:
@@ -152,6 +154,7 @@ def _image(recipe: str, folder: Path) -> Path:
 
 def main(names: list[str]) -> None:
     """Prints one line a break."""
+    warden = Warden()
     kept = Path(tempfile.mkdtemp(prefix="ami-wizard-consoles-"))
     print(f"Consoles: {kept}", flush=True)
     hvm, pv = _image(HVM, kept), _image(PV, kept)
@@ -159,7 +162,7 @@ def main(names: list[str]) -> None:
         if names and what.name not in names:
             continue
         with tempfile.TemporaryDirectory(prefix="ami-wizard-break-") as folder:
-            proof = proved(pv if what.way == "pv" else hvm, what, Path(folder))
+            proof = proved(pv if what.way == "pv" else hvm, what, Path(folder), Observer(guard=warden))
             shutil.copy(proof.console, kept / f"{what.name.replace(' ', '-')}.txt")
         said = proof.explanation.code if proof.explanation else ", ".join(one.code for one in proof.findings)
         verdict = "as expected" if agrees(proof, what) else "NOT AS EXPECTED"

@@ -145,7 +145,7 @@ def as_text(found: Report) -> str:
     if others := found.missing(needed=False):
         lines += [
             "",
-            "Only for images of another architecture, or to repack kernels:",
+            "Only for images of another architecture, to prove paravirtual ones, or to repack kernels:",
             f"  {host.install_command(others)}",
         ]
     lines += ["", "Not everything is there." if found.problems else "Everything is there: a build can start."]

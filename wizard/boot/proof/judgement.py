@@ -91,71 +91,57 @@ def with_pvgrub(boot: Outcome, grub: GrubCheck | None) -> Outcome:
     return Outcome(False, failure, boot.findings)
 
 
-def _without_login(seen: Seen) -> tuple[bool | None, str, tuple[str, ...]]:
+Found = tuple[bool | None, str, tuple[str, ...]]
+"""Whether it came up, the code of what is wrong, the evidence."""
+
+
+def _without_login(seen: Seen) -> Found:
     """The same for an image that let nobody in."""
     words = seen.verdict.last_words
-    if seen.verdict.code:
-        return _by_console(seen)
-    if seen.machine_ended:
-        return (
-            (None, "proof-lab-failed", (seen.machine_ended,))
-            if seen.is_lab_fault
-            else (
-                False,
-                "proof-guest-ended",
-                words,
-            )
-        )
-    if seen.verdict.phase != "login" and seen.answer == "nothing":
-        if seen.is_talking or not seen.had_its_time:
-            return None, "proof-too-slow", words
-        if seen.verdict.phase not in STUCK:
-            return None, "proof-lab-failed", words
-        return False, STUCK[seen.verdict.phase], words
-    return _unreachable(seen)
-
-
-def _by_console(seen: Seen) -> tuple[bool | None, str, tuple[str, ...]]:
-    verdict = seen.verdict
-    if verdict.code == "proof-device-missing":
+    if seen.verdict.code == "proof-device-missing" and not seen.kept_waiting:
         # systemd waits 90 s: long enough for any machine that is given a processor.
-        return (
-            (None, "proof-too-slow", verdict.last_words)
-            if seen.kept_waiting
-            else (
-                False,
-                verdict.code,
-                verdict.last_words,
-            )
-        )
-    return verdict.came_up, verdict.code, verdict.last_words
+        return False, seen.verdict.code, words
+    if seen.verdict.code:
+        code = "proof-too-slow" if seen.verdict.code == "proof-device-missing" else seen.verdict.code
+        return seen.verdict.came_up, code, words
+    if seen.machine_ended and seen.is_lab_fault:
+        return None, "proof-lab-failed", (seen.machine_ended,)
+    if seen.machine_ended:
+        return False, "proof-guest-ended", words
+    if seen.verdict.phase != "login" and seen.answer == "nothing":
+        return _stuck(seen)
+    came_up, code, evidence = _unreachable(seen)
+    if came_up is False and not seen.had_its_time:
+        return None, "proof-too-slow", words
+    return came_up, code, evidence
 
 
-def _unreachable(seen: Seen) -> tuple[bool | None, str, tuple[str, ...]]:
+def _stuck(seen: Seen) -> Found:
+    """It came to no login."""
+    words, phase = seen.verdict.last_words, seen.verdict.phase
+    if seen.is_talking or not seen.had_its_time:
+        return None, "proof-too-slow", words
+    if phase not in STUCK:
+        return None, "proof-lab-failed", words
+    return False, STUCK[phase], words
+
+
+def _unreachable(seen: Seen) -> Found:
     """It runs, and nobody got in: the first thing that was missing on the way."""
     words = seen.verdict.last_words
     asked = tuple(f"{request.method} {request.path}: {request.status}" for request in seen.requests)[-EVIDENCE_LINES:]
-    key_was_given = any(request.path.endswith(KEY_PATH) and request.status == 200 for request in seen.requests)
     if not seen.wire.got_address:
-        found: tuple[bool, str, tuple[str, ...]] = False, "proof-no-address", words
-    elif not seen.requests:
-        found = (
-            (False, "proof-metadata-not-reached", failed)
-            if (failed := _metadata_failed(seen.console))
-            else (
-                True,
-                "proof-metadata-not-asked",
-                words,
-            )
-        )
-    elif not key_was_given:
-        refused = all(request.status >= 400 for request in seen.requests)
-        found = (False, "proof-metadata-not-reached", asked) if refused else (True, "proof-key-not-asked", asked)
-    elif seen.answer == "denied":
-        found = False, "proof-ssh-refused", (seen.complaint, *asked)
-    else:
-        found = False, "proof-ssh-no-answer", words
-    return (None, "proof-too-slow", words) if not (found[0] or seen.had_its_time) else found
+        return False, "proof-no-address", words
+    if not seen.requests:
+        failed = _metadata_failed(seen.console)
+        return (False, "proof-metadata-not-reached", failed) if failed else (True, "proof-metadata-not-asked", words)
+    if all(request.status >= 400 for request in seen.requests):
+        return False, "proof-metadata-not-reached", asked
+    if not any(request.path.endswith(KEY_PATH) and request.status == 200 for request in seen.requests):
+        return True, "proof-key-not-asked", asked
+    if seen.answer == "denied":
+        return False, "proof-ssh-refused", (seen.complaint, *asked)
+    return False, "proof-ssh-no-answer", words
 
 
 def _metadata_failed(console: str) -> tuple[str, ...]:
@@ -188,7 +174,7 @@ def has_not_grown(inside: Inside) -> bool:
     """Whether the disk has room behind its partitions, or the root's partition behind its file system."""
     if not inside.disk_bytes or not inside.partition_bytes:
         return False
-    free = inside.disk_bytes - max(inside.taken_bytes, 0) if inside.taken_bytes else 0
+    free = inside.disk_bytes - inside.taken_bytes if inside.taken_bytes else 0
     return free > ROOM_BYTES or inside.filesystem_bytes < inside.partition_bytes * FILESYSTEM_SHARE
 
 
