@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wizard import host
+from wizard.boot.lab import accelerator
 from wizard.boot.lab.machine import Logs
 from wizard.boot.lab.watch import Verdict, troubles
 from wizard.boot.proof import login, prove, ways
@@ -21,7 +23,8 @@ from wizard.boot.proof.judgement import Outcome, Seen, has_not_grown, outcome
 from wizard.boot.proof.login import INSIDE, Inside, Login, parse
 from wizard.boot.proof.network import Request, Wire, network, seen_on
 from wizard.boot.proof.prove import Observer, Trial
-from wizard.explain import Failure
+from wizard.cli.build import build
+from wizard.explain import Failure, explain
 from wizard.plan.steps import ProveImage
 from wizard.run.proving import prove_all
 
@@ -330,3 +333,41 @@ def test_the_machine_of_each_architecture_starts_the_disk_by_nvme(arch: str) -> 
 
 def test_every_program_that_a_proof_needs_is_known_to_doctor() -> None:
     host.missing(ways.tools(["pv", "bios", "uefi"], "x86_64") + ways.tools(["uefi"], "arm64"))
+
+
+# --- the choice ----------------------------------------------------------------------------------------------------
+
+
+def test_no_prove_leaves_the_step_out(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('name = "one"\n[target]\nregion = "us-east-1"\narch = "x86_64"\n')
+    done = CliRunner().invoke(build, [str(path), "--practice", "--no-prove", "--until", "prove"])
+    assert isinstance(done.exception, Failure)
+    assert done.exception.code == "unknown-step"
+
+
+def test_a_machine_without_qemu_is_told_what_to_install_and_how_to_do_without(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "SEARCH_PATH", str(tmp_path))
+    with pytest.raises(Failure) as raised:
+        prove.prove(Trial(image, "bios"), tmp_path / "console.log")
+    said = explain(raised.value)
+    assert said.code == "missing-programs-to-prove"
+    assert "qemu-system-x86_64" in said.what
+    assert any("--no-prove" in advice for advice in said.do)
+    assert any("qemu-system-x86" in advice for advice in said.do)
+
+
+def test_kvm_is_used_only_where_a_machine_really_runs_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/kvm can be there and be of no use."""
+    device = tmp_path / "kvm"
+    device.touch()
+    monkeypatch.setattr(accelerator, "DEVICE", device)
+    monkeypatch.setattr(host, "architecture", lambda: "x86_64")
+    for script, expected in (("printf '\\376'", accelerator.KVM), ("exit 134", accelerator.EMULATED)):
+        accelerator._kvm_works.cache_clear()
+        sham(tmp_path, "qemu-system-x86_64", script, monkeypatch)
+        assert accelerator.accelerator("x86_64") == expected
+    assert accelerator.accelerator("arm64") == accelerator.EMULATED
+    accelerator._kvm_works.cache_clear()
