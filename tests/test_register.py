@@ -14,7 +14,7 @@ from wizard.cloud import images
 from wizard.cloud.actions import perform
 from wizard.cloud.images import differences, find_by_name, register, remove
 from wizard.cloud.practice.process import practice_cloud
-from wizard.cloud.session import client
+from wizard.cloud.session import block_putter, client
 from wizard.cloud.snapshot import upload
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
@@ -284,6 +284,7 @@ def uploaded(ec2: Any, ebs: Any, journal: Journal, folder: Path, build: str) -> 
     image.write_bytes(b"boot me" * 1000)
     return upload(
         image,
+        put=block_putter(ec2.meta.region_name, ec2.meta.endpoint_url),
         ebs=ebs,
         ec2=ec2,
         journal=journal,

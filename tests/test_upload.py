@@ -6,21 +6,20 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from wizard.cloud import actions, snapshot
 from wizard.cloud.blocks import data_blocks, read_block
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.read_back import read_back
-from wizard.cloud.session import client
+from wizard.cloud.session import block_putter, client
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
 from wizard.plan.steps import UploadSnapshot
@@ -33,17 +32,18 @@ GIB = 1 << 30
 UPLOAD_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from wizard.cloud.session import client
+from wizard.cloud.session import block_putter, client
 from wizard.cloud.snapshot import upload
 from wizard.run.journal import Journal
 
 image, journal, ledger, url, region, blocks = sys.argv[1:]
-def progress(done, total):
+def progress(done, total, parts):
     if done >= int(blocks) * 524288:
         os.kill(os.getpid(), signal.SIGKILL)
 
-upload(Path(image), ebs=client("ebs", region, url), ec2=client("ec2", region, url), progress=progress,
-       journal=Journal(Path(journal)), ledger=Path(ledger), description="a test", tags={"build": "1"}, volume_gib=1)
+upload(Path(image), put=block_putter(region, url), ebs=client("ebs", region, url), ec2=client("ec2", region, url),
+       progress=progress, journal=Journal(Path(journal)), ledger=Path(ledger), description="a test",
+       tags={"build": "1"}, volume_gib=1)
 """
 
 
@@ -70,6 +70,20 @@ def test_holes_and_zeros_are_not_sent(cloud: "Cloud", tmp_path: Path) -> None:
     cloud.upload(image)
 
     assert cloud.puts() == 3
+
+
+def test_progress_tells_apart_what_became_of_the_blocks(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=3)
+    with image.open("r+b") as file:
+        file.seek(100 * BLOCK)
+        file.write(bytes(20 * BLOCK))
+    cloud.refuse_puts("RequestThrottledException", 400, times=1)
+    cloud.refuse_puts("InternalServerException", 500, times=1)
+
+    cloud.upload(image)
+
+    sent = {"sent": 3 * BLOCK, "zeros": 20 * BLOCK, "holes": 177 * BLOCK, "there": 0}
+    assert cloud.parts == {**sent, "retried": 1, "throttled": 1}
 
 
 def test_an_image_of_zeros_alone_is_still_an_image(cloud: "Cloud", tmp_path: Path) -> None:
@@ -202,7 +216,7 @@ def test_a_snapshot_that_was_deleted_is_made_again(
     image = sparse_image(tmp_path, blocks=3)
     first = cloud.upload(image)
     cloud.ec2.delete_snapshot(SnapshotId=first)
-    monkeypatch.setattr(snapshot, "PATIENCE", 0.0)
+    monkeypatch.setattr(snapshot, "FRESH", 0.0)
 
     second = cloud.upload(image)
 
@@ -241,7 +255,7 @@ def test_another_image_is_not_mixed_into_a_snapshot_that_was_begun(cloud: "Cloud
 
 
 def test_a_missing_permission_ends_the_upload_at_once(cloud: "Cloud", tmp_path: Path) -> None:
-    cloud.refuse("PutSnapshotBlock", "AccessDeniedException", 403)
+    cloud.refuse_puts("AccessDeniedException", 403)
     with pytest.raises(Failure) as caught:
         cloud.upload(sparse_image(tmp_path, blocks=200))
     assert caught.value.code == "access-denied"
@@ -250,7 +264,7 @@ def test_a_missing_permission_ends_the_upload_at_once(cloud: "Cloud", tmp_path: 
 
 @pytest.mark.parametrize("code", ["RequestThrottledException", "ResourceNotFoundException"])
 def test_what_passes_by_itself_is_waited_out(cloud: "Cloud", tmp_path: Path, code: str) -> None:
-    cloud.refuse("PutSnapshotBlock", code, 400, times=3)
+    cloud.refuse_puts(code, 400, times=3)
     assert cloud.state(cloud.upload(sparse_image(tmp_path, blocks=5))) == "completed"
     assert cloud.puts() == 5 + 3
 
@@ -312,6 +326,10 @@ class Cloud:
         self.ebs, self.ec2 = client("ebs", self.region, self.url), client("ec2", self.region, self.url)
         self.journal, self.ledger = Journal(build / "journal"), build / "ledger"
         self.progress: list[tuple[int, int]] = []
+        self.parts: dict[str, int] = {}
+        self._put = block_putter(self.region, self.url)
+        self._refusals: list[tuple[str, int]] = []
+        self._always: tuple[str, int] | None = None
         self.asked: list[str] = []
         # Earlier than any handler that refuses a call: those end the list of handlers.
         self.ebs.meta.events.register("provide-client-params.ebs", self._count)
@@ -319,6 +337,7 @@ class Cloud:
     def upload(self, image: Path, cancelled: Callable[[], bool] = lambda: False) -> str:
         return snapshot.upload(
             image,
+            put=self.put,
             ebs=self.ebs,
             ec2=self.ec2,
             journal=self.journal,
@@ -326,9 +345,22 @@ class Cloud:
             description="a test",
             tags={"build": "1"},
             volume_gib=1,
-            progress=lambda done, total: self.progress.append((done, total)),
+            progress=self._note,
             cancelled=cancelled,
         )
+
+    def put(self, snapshot_id: str, index: int, data: bytes, digest: bytes) -> None:
+        """The real call, counted, unless it is to be refused."""
+        self.asked.append("PutSnapshotBlock")
+        if refusal := self._refusals.pop() if self._refusals else self._always:
+            code, status = refusal
+            said = {"Error": {"Code": code, "Message": "a test"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+            raise ClientError(said, "PutSnapshotBlock")  # type: ignore[arg-type]
+        self._put(snapshot_id, index, data, digest)
+
+    def _note(self, done: int, total: int, parts: Mapping[str, int]) -> None:
+        self.progress.append((done, total))
+        self.parts = dict(parts)
 
     def perform(self, image: Path, journal: Journal) -> dict[str, Any]:
         """The upload as a build's step does it."""
@@ -377,18 +409,12 @@ class Cloud:
 
         self.ec2.meta.events.register("after-call.ec2.DescribeSnapshots", change)
 
-    def refuse(self, operation: str, code: str, status: int, times: int = 1_000_000) -> None:
-        """The next calls are refused with an error code of AWS."""
-        left = list(range(times)) if times < 1000 else None
-
-        def no(**_: Any) -> Any:
-            if left is not None:
-                if not left:
-                    return None
-                left.pop()
-            return SimpleNamespace(status_code=status), {"Error": {"Code": code, "Message": "a test"}}
-
-        self.ebs.meta.events.register_last(f"before-call.ebs.{operation}", no)
+    def refuse_puts(self, code: str, status: int, times: int | None = None) -> None:
+        """The next puts, or all, are refused with an error code of AWS."""
+        if times is None:
+            self._always = (code, status)
+        else:
+            self._refusals += [(code, status)] * times
 
     def _count(self, model: Any, **_: Any) -> None:
         self.asked.append(model.name)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cloud import images, snapshot
-from wizard.cloud.session import client, identity
+from wizard.cloud.sending import Progress
+from wizard.cloud.session import block_putter, client, identity
 from wizard.explain import Failure
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, CloudAction, RegisterImage, UploadSnapshot, fill
 from wizard.run.journal import Journal
@@ -18,7 +19,7 @@ def perform(
     action: CloudAction,
     work: Path,
     journal: Journal,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
     """Does it, and gives what a person wants to know of it.
@@ -67,7 +68,7 @@ def _upload(
     action: UploadSnapshot,
     work: Path,
     journal: Journal,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
     image, ec2 = work / action.image, client("ec2", action.region, endpoint)
@@ -77,6 +78,7 @@ def _upload(
             snapshot.discard_unfinished(ec2, Journal(path))
     snapshot_id = snapshot.upload(
         image,
+        put=block_putter(action.region, endpoint),
         ebs=client("ebs", action.region, endpoint),
         ec2=ec2,
         journal=journal,

@@ -9,6 +9,7 @@ import botocore.session
 from botocore.config import Config
 
 from wizard.cloud.errors import aws_errors
+from wizard.cloud.puts import Put, putter
 from wizard.explain import Failure
 
 Client = Any
@@ -62,12 +63,14 @@ def client(service: Service, region: str, endpoint: str | None, limits: Config =
     Region is always given: botocore reads AWS_DEFAULT_REGION but not AWS_REGION.
     """
     with aws_errors("Connect", region):
-        if endpoint is None:
-            return _make(boto3.session.Session(), service, region_name=region, config=limits)
-        session = boto3.session.Session(botocore_session=_session_without_configuration())
-        # A proxy must not see requests to this machine.
-        config = limits.merge(Config(proxies={}))
-        return _make(session, service, region_name=region, endpoint_url=endpoint, config=config, **PRACTICE_KEYS)
+        return _make(_session(endpoint), service, region, endpoint, limits)
+
+
+def block_putter(region: str, endpoint: str | None) -> Put:
+    """The lean PutSnapshotBlock of a region, with the credentials and the settings that a client has."""
+    with aws_errors("Connect", region):
+        session = _session(endpoint)
+        return putter(session, _make(session, "ebs", region, endpoint, LIMITS), CONNECTIONS)
 
 
 def identity(region: str, endpoint: str | None) -> Identity:
@@ -78,8 +81,16 @@ def identity(region: str, endpoint: str | None) -> Identity:
         return Identity(said["Account"], said["Arn"], source)
 
 
-def _make(session: Any, service: Service, **settings: Any) -> Client:
-    return session.client(service, **settings)
+def _session(endpoint: str | None) -> Any:
+    if endpoint is None:
+        return boto3.session.Session()
+    return boto3.session.Session(botocore_session=_session_without_configuration(), **PRACTICE_KEYS)
+
+
+def _make(session: Any, service: Service, region: str, endpoint: str | None, limits: Config) -> Client:
+    # A proxy must not see requests to this machine.
+    config = limits.merge(Config(proxies={})) if endpoint else limits
+    return session.client(service, region_name=region, endpoint_url=endpoint, config=config)
 
 
 def _source() -> str:
