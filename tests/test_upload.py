@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from wizard.cloud import actions, snapshot
+from wizard.cloud import actions, sending, snapshot
 from wizard.cloud.blocks import data_blocks, read_block
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.read_back import read_back
@@ -84,6 +84,77 @@ def test_progress_tells_apart_what_became_of_the_blocks(cloud: "Cloud", tmp_path
 
     sent = {"sent": 3 * BLOCK, "zeros": 20 * BLOCK, "holes": 177 * BLOCK, "there": 0}
     assert cloud.parts == {**sent, "retried": 1, "throttled": 1}
+
+
+@pytest.mark.slow
+def test_a_changed_image_goes_up_as_a_difference(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=12)
+    first = cloud.upload(image)
+    with image.open("r+b") as file:
+        file.write(b"changed")
+        file.seek(4 * BLOCK)
+        file.write(bytes(2 * BLOCK))
+        file.seek(90 * BLOCK)
+        file.write(b"new")
+    old = cloud.turn_over(tmp_path)
+
+    second = cloud.upload(image, parents=[old])
+
+    assert second != first
+    assert cloud.puts() == 12 + 1 + 2 + 1, "the changed block, two that are zeros now, and the new one"
+    assert cloud.parts["there"] == 9 * BLOCK
+    assert_holds(cloud, second, image)
+    cloud.ec2.delete_snapshot(SnapshotId=first)
+    assert_holds(cloud, second, image)
+
+
+@pytest.mark.slow
+def test_a_difference_to_a_difference_holds_the_image_too(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=5)
+    old: list[tuple[Journal, Path]] = []
+    for number in range(3):
+        with image.open("r+b") as file:
+            file.seek(number * BLOCK)
+            # Zeros in one that the parent holds, and data again in the next.
+            file.write(bytes(BLOCK) if number == 1 else os.urandom(BLOCK))
+        last = cloud.upload(image, parents=old)
+        old.append(cloud.turn_over(tmp_path / str(number)))
+
+    assert_holds(cloud, last, image)
+    assert cloud.puts() == 5 + 1 + 1
+
+
+@pytest.mark.slow
+def test_a_difference_that_was_cancelled_goes_on(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=10)
+    cloud.upload(image)
+    image.write_bytes(os.urandom(200 * BLOCK))
+    old = cloud.turn_over(tmp_path)
+    cloud.progress.clear()
+    with pytest.raises(Cancelled):
+        cloud.upload(image, parents=[old], cancelled=lambda: len(cloud.progress) >= 20)
+
+    last = cloud.upload(image, parents=[old])
+
+    assert cloud.puts() == 10 + 200
+    assert_holds(cloud, last, image)
+
+
+def test_a_parent_that_is_gone_or_of_another_size_is_no_parent(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=3)
+    first = cloud.upload(image)
+    cloud.ec2.delete_snapshot(SnapshotId=first)
+    old = cloud.turn_over(tmp_path)
+
+    assert_holds(cloud, cloud.upload(image, parents=[old]), image)
+    assert cloud.puts() == 3 + 3
+
+
+def test_an_encrypted_snapshot_is_asked_for_with_its_key(cloud: "Cloud", tmp_path: Path) -> None:
+    key = f"arn:aws:kms:{cloud.region}:123456789012:key/0f0f"
+    made = cloud.upload(sparse_image(tmp_path, blocks=1), encryption={"Encrypted": True, "KmsKeyArn": key})
+    (said,) = cloud.ec2.describe_snapshots(SnapshotIds=[made])["Snapshots"]
+    assert (said["Encrypted"], said["KmsKeyId"]) == (True, key)
 
 
 def test_an_image_of_zeros_alone_is_still_an_image(cloud: "Cloud", tmp_path: Path) -> None:
@@ -216,7 +287,7 @@ def test_a_snapshot_that_was_deleted_is_made_again(
     image = sparse_image(tmp_path, blocks=3)
     first = cloud.upload(image)
     cloud.ec2.delete_snapshot(SnapshotId=first)
-    monkeypatch.setattr(snapshot, "FRESH", 0.0)
+    monkeypatch.setattr(sending, "FRESH", 0.0)
 
     second = cloud.upload(image)
 
@@ -334,7 +405,14 @@ class Cloud:
         # Earlier than any handler that refuses a call: those end the list of handlers.
         self.ebs.meta.events.register("provide-client-params.ebs", self._count)
 
-    def upload(self, image: Path, cancelled: Callable[[], bool] = lambda: False) -> str:
+    def turn_over(self, folder: Path) -> tuple[Journal, Path]:
+        """Other answers to the same build: a journal and a ledger of their own.  Gives the old ones."""
+        old = self.journal, self.ledger
+        folder.mkdir(exist_ok=True)
+        self.journal, self.ledger = Journal(folder / "next-journal"), folder / "next-ledger"
+        return old
+
+    def upload(self, image: Path, cancelled: Callable[[], bool] = lambda: False, **more: Any) -> str:
         return snapshot.upload(
             image,
             put=self.put,
@@ -347,6 +425,7 @@ class Cloud:
             volume_gib=1,
             progress=self._note,
             cancelled=cancelled,
+            **more,
         )
 
     def put(self, snapshot_id: str, index: int, data: bytes, digest: bytes) -> None:

@@ -30,6 +30,10 @@ Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x1f\x7f
 """Free text on one line: a path.  Commands must quote it."""
 # apt's own ways (sources.list(5)); the characters of RFC 3986 without those that a shell or apt reads otherwise.
 Address = Annotated[str, StringConstraints(pattern=r"^(https?://|ftp://|file:/|copy:/)[A-Za-z0-9._~:/?#@%+,=&-]+$")]
+# Source: EBS direct's StartSnapshot, `KmsKeyArn`, which takes no other form.
+KmsKey = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[A-Za-z0-9/_-]+$")
+]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
 
@@ -41,7 +45,10 @@ class Table(BaseModel):
 
 
 class Target(Table):
-    """Where the AMI will live and how an instance of it starts."""
+    """Where the AMI will live and how an instance of it starts.
+
+    `encrypted`: whether its snapshot is, with the account's default key for EBS or with `kms_key`.
+    """
 
     region: Word
     arch: Arch
@@ -49,6 +56,8 @@ class Target(Table):
     storage: Storage = "ebs"
     aki: Annotated[str, StringConstraints(pattern=r"^aki-[0-9a-f]{8,17}$")] | None = None
     boot_mode: BootMode | None = None
+    encrypted: bool = False
+    kms_key: KmsKey | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -283,6 +292,7 @@ RULES = {
 
 EXAMPLES = {
     "target.aki": "aki-5c21674b",
+    "target.kms_key": "arn:aws:kms:us-east-1:123456789012:key/0f3a5c1e-2b4d-4c6e-8f90-a1b2c3d4e5f6",
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",
     "system.locale": "C.UTF-8",

@@ -1,6 +1,6 @@
 """Carries out a plan's AWS actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,25 +72,35 @@ def _upload(
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
     image, ec2 = work / action.image, client("ec2", action.region, endpoint)
+    others = [Journal(path) for path in _by_age(journal.path.parent.glob("snapshot-*.jsonl")) if path != journal.path]
     # Of other answers to the same build: nobody will go on with those.
-    for path in sorted(journal.path.parent.glob("snapshot-*.jsonl")):
-        if path != journal.path:
-            snapshot.discard_unfinished(ec2, Journal(path))
+    for other in others:
+        snapshot.discard_unfinished(ec2, other)
     snapshot_id = snapshot.upload(
         image,
         put=block_putter(action.region, endpoint),
         ebs=client("ebs", action.region, endpoint),
         ec2=ec2,
         journal=journal,
-        ledger=journal.path.with_suffix(".ledger"),
+        ledger=_ledger_of(journal),
         description=action.description,
         tags=action.tags,
         volume_gib=-(-image.stat().st_size // GIB),
         progress=progress,
         cancelled=cancelled,
+        parents=[(other, _ledger_of(other)) for other in others],
+        encryption=action.encryption,
     )
     (work / action.saves).write_text(f"{snapshot_id}\n", encoding="ascii")
     return {"snapshot": snapshot_id}
+
+
+def _by_age(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _ledger_of(journal: Journal) -> Path:
+    return journal.path.with_suffix(".ledger")
 
 
 def _register(

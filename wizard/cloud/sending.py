@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import chain, takewhile
+from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from threading import Event
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from wizard.cloud import blocks
-from wizard.cloud.blocks import BLOCK, ZEROS, Ledger
+from wizard.cloud.blocks import BLOCK, DIGEST_OF_ZEROS, ZEROS, Ledger
 from wizard.cloud.errors import PASSING, as_failure, aws_code
 from wizard.cloud.pace import Pace
 from wizard.cloud.puts import Put
@@ -30,6 +31,28 @@ PATIENCE = 120.0
 LONGEST_PAUSE = 15.0
 
 
+FRESH = 120.0
+"""Seconds for which a fresh snapshot may be unknown to AWS.
+
+AWS is eventually consistent; 56 s were seen.  Source: coldsnap #43, #56.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The snapshot that is written: its id, region, when it was started, its last known state."""
+
+    id: str
+    region: str
+    started: datetime
+    state: str | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """So new that AWS may not know it everywhere."""
+        return (datetime.now(UTC) - self.started).total_seconds() < FRESH
+
+
 @dataclass(slots=True)
 class Tally:
     """What became of an image's blocks, in bytes; `retried` and `throttled` count requests."""
@@ -42,58 +65,45 @@ class Tally:
     throttled: int = 0
 
 
-def send_blocks(
-    image: Path,
-    snapshot_id: str,
-    region: str,
-    put: Put,
-    ledger: Path,
-    progress: Progress,
-    cancelled: Asked,
-    is_fresh: Asked,
-) -> Ledger:
-    """Puts what the snapshot lacks; gives all that it has then.  The threads only send, this one keeps the books.
+def send_blocks(image: Path, target: Target, put: Put, ledger: Path, progress: Progress, cancelled: Asked) -> Ledger:
+    """Puts what the snapshot lacks; gives all that was put into it.  The threads only send, this one keeps the books.
 
-    `is_fresh` says whether the snapshot is so new that AWS may not know it everywhere.  Raises Cancelled and what AWS
-    refuses.
+    What the snapshot has from its parent is sent only where it changed, and then zeros too.  Raises Cancelled and what
+    AWS refuses.
     """
-    present = blocks.read_ledger(ledger, snapshot_id)
+    inherited, present = blocks.read_inherited(ledger, target.id), blocks.read_ledger(ledger, target.id)
     tally, pace, failed = Tally(), Pace(CONNECTIONS), Event()
 
     def send(index: int, data: bytes, digest: bytes) -> None:
-        request = _Request(put, snapshot_id, index, data, digest)
-        _patiently(request, region, pace, tally, is_fresh, lambda: failed.is_set() or cancelled())
+        request = _Request(put, target.id, index, data, digest)
+        _patiently(request, target, pace, tally, lambda: failed.is_set() or cancelled())
 
     with (
         image.open("rb") as file,
-        blocks.ledger_writer(ledger, snapshot_id) as record,
+        blocks.ledger_writer(ledger) as record,
         ThreadPoolExecutor(CONNECTIONS) as pool,
     ):
-        ranges = blocks.data_blocks(file.fileno())
-        total = sum(map(len, ranges)) * BLOCK
+        indexes = blocks.to_look_at(file.fileno(), inherited)
+        total = len(indexes) * BLOCK
         tally.holes = max(image.stat().st_size - total, 0)
         done = 0
 
-        def settle(index: int) -> tuple[int, bytes | None]:
+        def settle(index: int) -> tuple[int, bytes, str]:
             data = blocks.read_block(file.fileno(), index)
-            if data == ZEROS:
-                return index, None
-            digest = hashlib.sha256(data).digest()
-            if present.get(index) != digest:
-                send(index, data, digest)
-            return index, digest
+            digest = DIGEST_OF_ZEROS if data == ZEROS else hashlib.sha256(data).digest()
+            had = present.get(index, inherited.get(index, DIGEST_OF_ZEROS))
+            if had == digest:
+                return index, digest, "zeros" if digest == DIGEST_OF_ZEROS else "there"
+            send(index, data, digest)
+            return index, digest, "sent"
 
-        todo = takewhile(lambda _: not cancelled(), chain.from_iterable(ranges))
+        todo = takewhile(lambda _: not cancelled(), indexes)
         try:
-            for index, digest in as_ready(pool, settle, todo, 2 * CONNECTIONS):
-                if digest is None:
-                    tally.zeros += BLOCK
-                elif present.get(index) == digest:
-                    tally.there += BLOCK
-                else:
-                    tally.sent += BLOCK
+            for index, digest, part in as_ready(pool, settle, todo, 2 * CONNECTIONS):
+                if part == "sent":
                     present[index] = digest
                     record(index, digest)
+                setattr(tally, part, getattr(tally, part) + BLOCK)
                 done += BLOCK
                 progress(done, total, asdict(tally))
         except BaseException:
@@ -103,9 +113,10 @@ def send_blocks(
         if cancelled():
             raise Cancelled
         if not present:
-            # Nothing but zeros; AWS is not known to complete a snapshot without a block.
-            present[0] = hashlib.sha256(ZEROS).digest()
-            send(0, ZEROS, present[0])
+            # Nothing but zeros, or nothing new; AWS is not known to complete a snapshot without a block.
+            data = blocks.read_block(file.fileno(), 0)
+            present[0] = hashlib.sha256(data).digest()
+            send(0, data, present[0])
             record(0, present[0])
     return present
 
@@ -122,7 +133,7 @@ class _Request:
         self.put(self.snapshot_id, self.index, self.data, self.digest)
 
 
-def _patiently(request: _Request, region: str, pace: Pace, tally: Tally, is_fresh: Asked, halted: Asked) -> None:
+def _patiently(request: _Request, target: Target, pace: Pace, tally: Tally, halted: Asked) -> None:
     """Sends one block.  What passes by itself is waited out; the rest stops at once."""
     pause, attempts, deadline = 0.25, 0, None
     while True:
@@ -132,11 +143,11 @@ def _patiently(request: _Request, region: str, pace: Pace, tally: Tally, is_fres
             pace.went_well()
             return
         except (ClientError, BotoCoreError) as error:
-            failure = as_failure(error, "PutSnapshotBlock", region)
+            failure = as_failure(error, "PutSnapshotBlock", target.region)
             attempts += 1
             deadline = deadline or time.monotonic() + PATIENCE
             is_over = attempts >= ATTEMPTS and time.monotonic() > deadline
-            if is_over or not (failure.code in PASSING or _not_known_yet(error, is_fresh)):
+            if is_over or not (failure.code in PASSING or _not_known_yet(error, target)):
                 raise failure from error
             if failure.code == "throttled":
                 pace.throttled()
@@ -147,5 +158,5 @@ def _patiently(request: _Request, region: str, pace: Pace, tally: Tally, is_fres
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _not_known_yet(error: Exception, is_fresh: Asked) -> bool:
-    return isinstance(error, ClientError) and aws_code(error) == "ResourceNotFoundException" and is_fresh()
+def _not_known_yet(error: Exception, target: Target) -> bool:
+    return isinstance(error, ClientError) and aws_code(error) == "ResourceNotFoundException" and target.is_fresh

@@ -2,10 +2,11 @@
 
 import base64
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,7 +15,7 @@ from wizard.cloud import blocks
 from wizard.cloud.blocks import GIB, Ledger
 from wizard.cloud.errors import aws_code, aws_errors
 from wizard.cloud.puts import Put
-from wizard.cloud.sending import Progress, send_blocks
+from wizard.cloud.sending import Progress, Target, send_blocks
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
@@ -22,12 +23,6 @@ from wizard.run.journal import Journal, Kind, Record
 
 LONGEST_IDLE = 4320
 """Minutes without a put until AWS gives a snapshot up, the most that it allows: three days to come back in."""
-
-FRESH = 120.0
-"""Seconds for which a fresh snapshot may be unknown to AWS.
-
-AWS is eventually consistent; 56 s were seen.  Source: coldsnap #43, #56.
-"""
 
 LONGEST_COMPLETION = 3600.0
 AGREEING = 3
@@ -38,18 +33,11 @@ SEALED_UNHEARD = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The snapshot that is written: its id, region, when it was started, its last known state."""
+class Parent:
+    """A completed snapshot of an earlier image of the same build, and what it holds."""
 
     id: str
-    region: str
-    started: datetime
-    state: str | None = None
-
-    @property
-    def is_fresh(self) -> bool:
-        """So new that AWS may not know it everywhere."""
-        return (datetime.now(UTC) - self.started).total_seconds() < FRESH
+    contents: Ledger
 
 
 def upload(
@@ -65,8 +53,13 @@ def upload(
     volume_gib: int,
     progress: Progress,
     cancelled: Asked = never,
+    parents: Sequence[tuple[Journal, Path]] = (),
+    encryption: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Puts a raw image into a new snapshot and gives its id once it is completed.
+
+    `parents` are the journals and ledgers of earlier images of the same build, the newest last: what one of their
+    snapshots holds already is not sent again.  `encryption`: StartSnapshot's `Encrypted` and `KmsKeyArn`.
 
     Called again with the same journal and ledger after any kind of end, it goes on with the same snapshot.  Holes and
     blocks of zeros are not sent.  `put` and `progress`: see puts and sending.  Raises Cancelled,
@@ -80,12 +73,11 @@ def upload(
         "Description": description,
         "Timeout": LONGEST_IDLE,
         "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        **encryption,
     }
-    target = _target(image, ebs, ec2, journal, wanted)
+    target = _target(image, ebs, ec2, journal, ledger, wanted, parents)
     if target.state != "completed":
-        present = send_blocks(
-            image, target.id, target.region, put, ledger, progress, cancelled, lambda: target.is_fresh
-        )
+        present = send_blocks(image, target, put, ledger, progress, cancelled)
         _complete(target, present, ebs, ec2, journal, cancelled)
         _wait_until_completed(target, ec2, LONGEST_COMPLETION, cancelled)
     return target.id
@@ -94,7 +86,15 @@ def upload(
 # Which snapshot
 
 
-def _target(image: Path, ebs: Client, ec2: Client, journal: Journal, wanted: Mapping[str, Any]) -> Target:
+def _target(
+    image: Path,
+    ebs: Client,
+    ec2: Client,
+    journal: Journal,
+    ledger: Path,
+    wanted: Mapping[str, Any],
+    parents: Sequence[tuple[Journal, Path]],
+) -> Target:
     """The snapshot that the journal names, if it is of this image and still good; otherwise a new one.
 
     A journal is of one step key, and the same key means the same bytes: a snapshot that was sealed is good for an
@@ -109,12 +109,42 @@ def _target(image: Path, ebs: Client, ec2: Client, journal: Journal, wanted: Map
             if target.state == "completed" and _is_sealed(journal, target.id):
                 return target
             is_there = target.state in ("pending", "completed") or (target.state is None and target.is_fresh)
-            if is_there and asked["image"] == facts["image"]:
+            has_books = blocks.speaks_of(ledger, target.id)
+            if (
+                is_there
+                and asked["image"] == facts["image"]
+                and (has_books or "ParentSnapshotId" not in asked["request"])
+            ):
+                if not has_books:
+                    blocks.begin_ledger(ledger, target.id, {})
                 return target
         _discard(asked, ec2, journal)
-    request = {**wanted, "ClientToken": str(uuid.uuid4())}
+    parent = _parent(ec2, parents, wanted)
+    request = {**wanted, **({"ParentSnapshotId": parent.id} if parent else {}), "ClientToken": str(uuid.uuid4())}
     journal.asked("StartSnapshot", **facts, request=request)
-    return Target(_start(request, region, ebs, journal), region, datetime.now(UTC))
+    target = Target(_start(request, region, ebs, journal), region, datetime.now(UTC))
+    blocks.begin_ledger(ledger, target.id, parent.contents if parent else {})
+    return target
+
+
+def _parent(ec2: Client, parents: Sequence[tuple[Journal, Path]], wanted: Mapping[str, Any]) -> Parent | None:
+    """The newest snapshot that a new one may be a difference to: completed, here, of the same size.
+
+    A child has its parent's encryption and must not ask for any (StartSnapshot, `ParentSnapshotId`).
+    """
+    if "Encrypted" in wanted:
+        return None
+    for journal, ledger in reversed(parents):
+        asked = journal.last("StartSnapshot", "asked")
+        if asked is None or asked["region"] != ec2.meta.region_name:
+            continue
+        snapshot_id, request = started_id(journal, asked), asked["request"]
+        if snapshot_id is None or request["VolumeSize"] != wanted["VolumeSize"] or "Encrypted" in request:
+            continue
+        contents = blocks.read_contents(ledger, snapshot_id)
+        if contents and _is_sealed(journal, snapshot_id) and snapshot_state(ec2, snapshot_id) == "completed":
+            return Parent(snapshot_id, contents)
+    return None
 
 
 def _fits(asked: Record, region: str, size: int, wanted: Mapping[str, Any]) -> bool:

@@ -29,7 +29,11 @@ def cloud_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str, im
         "Upload the image to an EBS snapshot",
         "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "
         "A snapshot is what an AMI's disk is made from.",
-        (UploadSnapshot(region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags),),
+        (
+            UploadSnapshot(
+                region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags, encryption(recipe)
+            ),
+        ),
         ("account", "image"),
         {"build": build},
     )
@@ -42,6 +46,13 @@ def cloud_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str, im
         {"build": build},
     )
     return [upload, register]
+
+
+def encryption(recipe: Recipe) -> dict[str, object]:
+    """What StartSnapshot is told of it."""
+    if not recipe.target.encrypted:
+        return {}
+    return {"Encrypted": True, **({"KmsKeyArn": recipe.target.kms_key} if recipe.target.kms_key else {})}
 
 
 def register_parameters(recipe: Recipe, chosen: Choices, able: Abilities, tags: dict[str, str]) -> dict[str, object]:

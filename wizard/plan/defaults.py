@@ -54,6 +54,10 @@ def target_problems(where: Target) -> Iterator[Problem]:
     unknown = region_problem(where.region)
     found = [problem for problem in target.problems(where) if not (unknown and problem.place in OF_REGION)]
     yield from filter(None, [unknown, *found])
+    if where.kms_key and not where.encrypted:
+        yield Problem("target.kms_key", "is given, but encrypted is not true.", "encrypted = true")
+    if where.kms_key and f":kms:{where.region}:" not in where.kms_key:
+        yield Problem("target.kms_key", f"is a key of another region than {where.region}.")
     if where.storage == "s3" and not any(problem.place == "target.storage" for problem in found):
         yield Problem("target.storage", "is 's3'; this version makes EBS snapshots only.", "ebs")
 

@@ -117,9 +117,12 @@ def _check_account(action: CheckAccount) -> str:
 def _upload(action: UploadSnapshot) -> str:
     tags = shlex.quote(json.dumps([{"Key": key, "Value": value} for key, value in action.tags.items()]))
     region, saves, image = action.region, action.saves, shlex.quote(action.image)
+    encrypted = " --encrypted" if action.encryption.get("Encrypted") else ""
+    key = f" --kms-key-arn {action.encryption['KmsKeyArn']}" if "KmsKeyArn" in action.encryption else ""
     return f"""\
 aws ebs start-snapshot --region {region} --timeout 4320 --volume-size "$(( $(stat -c %s {image}) / 1073741824 ))" \\
-  --description {shlex.quote(action.description)} --tags {tags} --query SnapshotId --output text > {saves}
+  --description {shlex.quote(action.description)} --tags {tags}{encrypted}{key} \\
+  --query SnapshotId --output text > {saves}
 # Blocks of 512 KiB; one that is all zeros need not be sent.
 zeros=$(head -c 524288 /dev/zero | sha256sum)
 blocks=$(( $(stat -c %s {image}) / 524288 ))

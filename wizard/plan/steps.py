@@ -41,13 +41,17 @@ class CheckAccount:
 
 @dataclass(frozen=True, slots=True)
 class UploadSnapshot:
-    """An image file to an EBS snapshot by the EBS direct API; the snapshot's id goes to the file `saves`."""
+    """An image file to an EBS snapshot by the EBS direct API; the snapshot's id goes to the file `saves`.
+
+    `encryption`: StartSnapshot's `Encrypted` and `KmsKeyArn`, or nothing.
+    """
 
     region: str
     image: str
     saves: str
     description: str
     tags: Mapping[str, str]
+    encryption: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

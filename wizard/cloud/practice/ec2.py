@@ -126,7 +126,7 @@ def _mapping(region: Path, asked: Parameters) -> dict[str, Any]:
     if size < least:
         message = f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {least}GB"
         raise Refusal("InvalidBlockDeviceMapping", message)
-    return {**asked, "Ebs": {"VolumeType": "standard", "Encrypted": False, **ebs, "VolumeSize": size}}
+    return {**asked, "Ebs": {"VolumeType": "standard", "Encrypted": _is_encrypted(snapshot), **ebs, "VolumeSize": size}}
 
 
 def _check_root(asked: Parameters, mappings: list[dict[str, Any]]) -> None:
@@ -203,12 +203,17 @@ def _described(region: Path, snapshot: Snapshot) -> dict[str, Any]:
         "StartTime": state.timestamp(snapshot.started),
         "State": now,
         "Progress": "100%" if now == "completed" else "0%",
-        "Encrypted": False,
+        "Encrypted": _is_encrypted(snapshot),
+        **({"KmsKeyId": snapshot.request["KmsKeyArn"]} if "KmsKeyArn" in snapshot.request else {}),
         "Tags": snapshot.tags,
     }
     if now == "completed" and snapshot.sealed:
         described["CompletionTime"] = state.timestamp(snapshot.sealed + state.SETTLING)
     return described
+
+
+def _is_encrypted(snapshot: Snapshot) -> bool:
+    return bool(snapshot.request.get("Encrypted", False))
 
 
 def _snapshots_of(image: Mapping[str, Any]) -> list[str]:
