@@ -32,8 +32,13 @@ def answer(region: Path, request: Request) -> Response:
                 return respond(region, request, *match.groups())
         raise Refusal("UnknownOperationException", f"no such operation: {request.method} {request.path}", status=404)
     except Refusal as refusal:
-        said = {"Message": refusal.message, **({"Reason": refusal.reason} if refusal.reason else {})}
-        return _json(refusal.status, said, {"x-amzn-ErrorType": refusal.code})
+        return refused(refusal)
+
+
+def refused(refusal: Refusal) -> Response:
+    """A refusal as EBS direct writes it."""
+    said = {"Message": refusal.message, **({"Reason": refusal.reason} if refusal.reason else {})}
+    return _json(refusal.status, said, {"x-amzn-ErrorType": refusal.code})
 
 
 def start(region: Path, request: Request) -> Response:
