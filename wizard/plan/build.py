@@ -72,7 +72,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     return Plan(
         recipe.name,
         (
-            account_step(recipe, occasion.build, image),
+            account_step(recipe, chosen, able, occasion.build, image),
             *steps,
             *cloud_steps(recipe, chosen, able, occasion.build, image),
         ),

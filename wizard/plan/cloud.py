@@ -7,14 +7,19 @@ from wizard.targets import target
 from wizard.targets.target import Abilities
 
 
-def account_step(recipe: Recipe, build: str, image: str) -> Step:
-    """The first look: who we are, and whether the name is free; `image` is what IMAGE_TAG says."""
+def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str) -> Step:
+    """The first look: who we are, whether the name is free, and whether we may register the AMI.
+
+    `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+    """
+    tags = {"Name": recipe.name, BUILD_TAG: build, IMAGE_TAG: image}
+    registers = register_parameters(recipe, chosen, able, tags)
     return Step(
         "account",
         "Look at the account",
-        "Who you are at AWS, and whether the AMI's name is still free there, is known before the long work starts, "
-        "and not found out after it.",
-        (CheckAccount(recipe.target.region, recipe.name, build, image),),
+        "Who you are at AWS, whether the AMI's name is still free there, and whether you may register it, is known "
+        "before the long work starts, and not found out after it.",
+        (CheckAccount(recipe.target.region, recipe.name, build, image, registers),),
         kept=False,
     )
 

@@ -5,7 +5,18 @@ import shlex
 import textwrap
 from collections.abc import Iterator
 
-from wizard.plan.steps import Action, CheckAccount, Plan, RegisterImage, Run, Step, UploadSnapshot, Write
+from wizard.plan.steps import (
+    NO_SNAPSHOT,
+    Action,
+    CheckAccount,
+    Plan,
+    RegisterImage,
+    Run,
+    Step,
+    UploadSnapshot,
+    Write,
+    fill,
+)
 
 PRELUDE = """\
 # A folder in which files can belong to root: a user namespace of its own, or nothing special as root.
@@ -110,6 +121,13 @@ def _check_account(action: CheckAccount) -> str:
             f"  --filters {shlex.quote(f'Name=name,Values={action.ami_name}')} \\",
             "  --query 'Images[].ImageId' --output text)",
             'if [ -n "$taken" ]; then echo "The name is taken by $taken" >&2; exit 1; fi',
+            "# A dry run: what it says beside “not authorized” tells nothing, as there is no snapshot yet.",
+            "cat > account/request.json <<'END'",
+            json.dumps(fill(action.registers, {"<snapshot>": NO_SNAPSHOT}), indent=2),
+            "END",
+            f"said=$(aws ec2 register-image --dry-run --region {action.region} \\",
+            "  --cli-input-json file://account/request.json 2>&1 || true)",
+            'case "$said" in *UnauthorizedOperation*) echo "$said" >&2; exit 1;; esac',
         ]
     )
 
