@@ -24,8 +24,13 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
     )
 
 
-def cloud_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str) -> list[Step]:
-    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says."""
+def cloud_steps(
+    recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str, after: tuple[str, ...]
+) -> list[Step]:
+    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+
+    `after` is what has to end well before a byte is uploaded.
+    """
     region = recipe.target.region
     tags = {"Name": recipe.name, BUILD_TAG: build}
     parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image})
@@ -41,6 +46,7 @@ def cloud_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str, im
         ),
         ("account", "image"),
         {"build": build},
+        after=after,
     )
     register = Step(
         "register",
