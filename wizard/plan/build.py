@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from wizard import host, presets
 from wizard.boot import grub, menu_lst
+from wizard.disk import own
 from wizard.disk.image import checksum_step, image_step
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import debian, sources, system
@@ -16,7 +17,7 @@ from wizard.kernel import stage
 from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
-from wizard.plan.defaults import Choices, choices, layout_name
+from wizard.plan.defaults import Choices, choices, layout_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
 
@@ -87,7 +88,9 @@ def identity(recipe: Recipe) -> str:
     answers["kernel"] = stage.digests(recipe.kernel)
     answers.pop("name")
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
-    answers["disk"]["layout"] = layout_name(recipe)
+    layout = layout_of(recipe.target, recipe.disk)
+    named = own.tables(layout) if recipe.disk.partitions else layout.name
+    answers["disk"] = {"layout": named, "size_gib": recipe.disk.size_gib}
     return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
 
 

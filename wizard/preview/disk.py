@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Iterator
 
 from wizard import questions
-from wizard.disk.layout import DiskIds, Layout, Partition, fstab, load
+from wizard.disk.layout import DiskIds, Layout, Partition, fstab
 from wizard.explain import Failure
 from wizard.plan.build import identity
+from wizard.plan.defaults import layout_of as layout_of_disk
 from wizard.questions import Answers
 
 ASSUMED_GIB = 4
@@ -57,7 +58,7 @@ def partition_map(layout: Layout, total_mib: int, width: int) -> list[str]:
 
 def layout_of(answers: Answers) -> Layout:
     """The layout as the answers stand."""
-    return load(questions.value("disk.layout", answers))
+    return layout_of_disk(questions.target_of(answers), questions.disk_of(answers))
 
 
 def ids_of(answers: Answers) -> DiskIds:

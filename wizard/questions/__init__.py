@@ -2,12 +2,26 @@
 
 from typing import Any
 
+from wizard.disk import own
+from wizard.plan.defaults import layout_of
 from wizard.questions.kinds import Answers, Default, Option, Question, narrowed
-from wizard.questions.values import CARRIED, LINES, every, find, tables, target_of, value
+from wizard.questions.values import (
+    CARRIED,
+    LINES,
+    PARTITIONS,
+    disk_of,
+    every,
+    find,
+    own_of,
+    tables,
+    target_of,
+    value,
+)
 from wizard.recipe import Recipe, from_answers, problems_of
 
 __all__ = [
     "CARRIED",
+    "PARTITIONS",
     "QUESTIONS",
     "Answers",
     "Default",
@@ -15,10 +29,12 @@ __all__ = [
     "Question",
     "answers_of",
     "ask",
+    "disk_of",
     "find",
     "invalid",
     "known",
     "narrowed",
+    "own_of",
     "problem",
     "recipe",
     "tables",
@@ -53,7 +69,7 @@ def known(answers: Answers) -> dict[str, str]:
 
     Left out are those that no question asks for, choices that are not offered, and characters that do not print.
     """
-    kept: dict[str, str] = {}
+    kept = {PARTITIONS: answers[PARTITIONS]} if own_of(answers) else {}
     for question in QUESTIONS:
         text = answers.get(question.path)
         if text is None:
@@ -95,4 +111,7 @@ def answers_of(given: Recipe) -> dict[str, str]:
         carried = getattr(part, key)
         if carried and carried != type(part).model_fields[key].default:
             found[path] = "\n".join(carried) if path in LINES else str(carried)
+    if given.disk.partitions:
+        found["disk.layout"] = own.NAME
+        found[PARTITIONS] = own.dumps(layout_of(given.target, given.disk))
     return {path: text for path, text in found.items() if text != "" or path == "distro.packages"}

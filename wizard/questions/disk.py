@@ -1,10 +1,11 @@
 """The questions about the disk."""
 
+from wizard.disk import own
 from wizard.disk.layout import load
 from wizard.disk.layout import names as layout_names
 from wizard.plan.defaults import default_layout, layout_unfit
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
-from wizard.questions.values import target_of
+from wizard.questions.values import own_of, target_of
 
 
 def _layout_options(answers: Answers) -> list[Option]:
@@ -14,6 +15,10 @@ def _layout_options(answers: Answers) -> list[Option]:
         layout = load(name)
         unfit = layout_unfit(where, layout)
         found.append(Option(name, name, layout.title, f"it {unfit}" if unfit else ""))
+    if kept := own_of(answers):
+        mine = own.layout(kept, where.virtualization)
+        words = f"{len(mine.partitions)} partitions of your own, {mine.table}"
+        found.append(Option(own.NAME, own.NAME, words))
     first = default_layout(where)
     return sorted(found, key=lambda option: (bool(option.impossible), option.value != first, option.value))
 

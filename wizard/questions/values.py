@@ -4,8 +4,12 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from wizard.disk import own
 from wizard.questions.kinds import Answers, Question
-from wizard.recipe import Target
+from wizard.recipe import Disk, Target
+
+PARTITIONS = "disk.partitions"
+"""Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
 
 CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
@@ -45,7 +49,10 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
             continue
         table, _, key = question.path.rpartition(".")
         where = built.setdefault(table, {}) if table else built
-        where[key] = _typed(question, text)
+        if question.path == "disk.layout" and text == own.NAME:
+            where |= _own(answers)
+        else:
+            where[key] = _typed(question, text)
     for path in CARRIED if screen is None else ():
         if path in answers:
             table, _, key = path.partition(".")
@@ -57,6 +64,22 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
 def target_of(answers: Answers) -> Target:
     """The target as the answers stand; what does not apply is left out."""
     return Target.model_validate(tables(answers, "target")["target"])
+
+
+def disk_of(answers: Answers) -> Disk:
+    """The layout as the answers stand; the size is left out, as it may not be a number yet."""
+    name = value("disk.layout", answers)
+    return Disk.model_validate(_own(answers) if name == own.NAME else {"layout": name})
+
+
+def own_of(answers: Answers) -> Disk | None:
+    """The partitions of one's own, whether they are what was chosen or only kept."""
+    return own.loads(answers.get(PARTITIONS, ""))
+
+
+def _own(answers: Answers) -> dict[str, Any]:
+    kept = own_of(answers)
+    return kept.model_dump(exclude_none=True, mode="json") if kept else {}
 
 
 def _typed(question: Question, text: str) -> Any:
