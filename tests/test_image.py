@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from wizard.disk.layout import load
 from wizard.plan.build import Occasion, plan
 from wizard.plan.script import script
 from wizard.plan.steps import Plan, Run, Step
@@ -52,9 +53,9 @@ rm -r bootstrap/tree
 def small_plan(layout: str, virtualization: str) -> Plan:
     """The real plan up to the image, with a userland of a few files in place of a distribution's."""
     answers = {"target.arch": "x86_64", "target.virtualization": virtualization, "disk.layout": layout, "name": "test"}
-    if virtualization == HVM and layout != "gpt-ext4":
+    if virtualization == HVM and load(layout).table == "dos":
         answers["target.boot_mode"] = "legacy-bios"
-    answers["disk.size_gib"] = "1"
+    answers["disk.size_gib"] = str(load(layout).least_gib)
     real = plan(recipe_of(answers), Occasion("test", "2026-01-01")).until("image")
     userland = Step("bootstrap", "small", "a test", (Run(SMALL_USERLAND),))
     return Plan("test", tuple(userland if step.id == "bootstrap" else step for step in real.steps), real.epoch)

@@ -187,19 +187,32 @@ def test_an_old_aki_limits_the_layouts_and_says_so() -> None:
     assert layout_unfit(in_first_partition, load("single-ext4")) is None
     before_ext4 = target("x86_64", "paravirtual", aki=rows["hd00", "1.02"].aki)
     assert "ext4" in str(layout_unfit(before_ext4, load("single-ext4")))
-    assert fitting_layouts(before_ext4) == ["ext3-boot-btrfs-root"]
+    assert fitting_layouts(before_ext4) == ["ext3-boot-btrfs-root", "ext3-boot-btrfs-root-swap"]
     assert choices(Recipe(name="old", target=before_ext4)).layout.name == "ext3-boot-btrfs-root"
 
 
-def test_a_recipe_whose_aki_reads_no_layout_there_is_says_so() -> None:
-    row = next(one for one in all_akis() if (one.region, one.device, one.version) == ("us-east-1", "hd0", "1.03"))
-    answers = {
-        "name": "old",
-        "target": {"region": "us-east-1", "arch": row.arch, "virtualization": "paravirtual", "aki": row.aki},
-    }
+def test_an_aki_that_knows_no_partitions_gets_a_disk_without_them_registered_as_dev_sda1() -> None:
+    rows = {(row.device, row.version): row for row in all_akis() if (row.region, row.arch) == ("us-east-1", "x86_64")}
+    for version, fitting in (("1.03", ["unpartitioned-ext3", "unpartitioned-ext4"]), ("1.02", ["unpartitioned-ext3"])):
+        old = target("x86_64", "paravirtual", aki=rows["hd0", version].aki)
+        assert fitting_layouts(old) == fitting
+        chosen = choices(Recipe(name="old", target=old))
+        assert chosen.consequences.root_device_name == "/dev/sda1"
+
+
+def test_every_aki_reads_some_layout() -> None:
+    for row in all_akis():
+        table = {"region": row.region, "arch": row.arch, "virtualization": "paravirtual", "aki": row.aki}
+        assert fitting_layouts(Target.model_validate(table)), row
+
+
+def test_a_volume_that_is_smaller_than_its_partitions_is_refused_with_the_least_size() -> None:
+    answers = {"name": "small", "target": {"region": "us-east-1", "arch": "x86_64"}}
     with pytest.raises(Failure) as caught:
-        from_answers(answers)
-    assert "reads only unpartitioned images" in caught.value.evidence[0]
+        from_answers({**answers, "disk": {"layout": "gpt-split", "size_gib": 3}})
+    assert caught.value.evidence == (
+        "disk.size_gib: is 3, too small for gpt-split: the partitions before the root take 3138 MiB. Did you mean 4?",
+    )
 
 
 def test_an_s3_image_over_10_gib_is_refused_with_the_limit() -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,6 +83,17 @@ def stamp(name: str) -> str:
         return "missing"
     status = path.stat()
     return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+@cache
+def offers(program: str, option: str) -> bool:
+    """Whether this machine's version of a program has that option, as its `--help` tells."""
+    try:
+        environment = {**os.environ, "PATH": SEARCH_PATH, "LC_ALL": "C"}
+        said = subprocess.run([program, "--help"], capture_output=True, text=True, env=environment, check=False)
+    except OSError:
+        return False
+    return option in (said.stdout + said.stderr).split()
 
 
 def own_command() -> str:

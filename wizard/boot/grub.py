@@ -1,11 +1,12 @@
 """GRUB for BIOS and UEFI: its menu, and its images made from the host's modules."""
 
 from wizard.boot.commandline import boot_path, kernel_arguments
-from wizard.disk.layout import DiskIds, Layout, Partition
+from wizard.disk.image import TREE, BootLoader
+from wizard.disk.layout import DiskIds, Layout
 from wizard.plan.steps import Run, Step, Write
 
 MODULES = [
-    *("part_gpt", "part_msdos", "fat", "ext2", "btrfs", "gzio"),
+    *("part_gpt", "part_msdos", "fat", "ext2", "btrfs", "xfs", "gzio"),
     *("normal", "configfile", "linux", "search", "search_fs_uuid", "test"),
     *("minicmd", "echo", "ls", "cat", "reboot", "halt"),
 ]
@@ -51,8 +52,8 @@ def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, s
     actions: list[Run | Write] = [Write("bootloader/early.cfg", _early_cfg(layout, ids))]
     if arch == "x86_64":
         actions += _bios_images(layout)
-    if esp := layout.at("/boot/efi"):
-        actions += _esp_image(esp, ids, arch)
+    if layout.at("/boot/efi"):
+        actions += _efi_program(arch)
     return Step(
         "bootloader",
         f"Make the boot loader ({boots_by})",
@@ -64,14 +65,18 @@ def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, s
     )
 
 
-def install_commands(layout: Layout, arch: str) -> tuple[Run, ...]:
-    """What puts the boot loader into image/disk.img.
+def into_image(layout: Layout, arch: str) -> BootLoader:
+    """What puts the boot loader into the image.
 
     boot.img is the MBR's code: at 0x5c it holds the sector of core.img, at 0x66 a jump that is only for floppies.
     core.img's first sector holds at 500 the sector where the rest of it lies.
     Source: GRUB 2.06, grub-core/boot/i386/pc/boot.S and diskboot.S, and util/setup.c, which writes the same.
     """
-    commands = []
+    staged: list[str] = []
+    commands: list[str] = []
+    if layout.at("/boot/efi"):
+        name = EFI[arch][1]
+        staged.append(f"install -D -m 644 bootloader/{name} {TREE}/boot/efi/EFI/BOOT/{name}")
     if arch == "x86_64":
         bios = next((part for part in layout.partitions if part.filesystem == "bios-boot"), None)
         sector = bios.start_mib * 2048 if bios else 1
@@ -82,11 +87,7 @@ def install_commands(layout: Layout, arch: str) -> tuple[Run, ...]:
             f"dd if=bootloader/core.img of=image/disk.img bs=512 seek={sector} conv=notrunc status=none",
             _patch(sector * 512 + 500, (sector + 1).to_bytes(8, "little")),
         ]
-    if esp := layout.at("/boot/efi"):
-        commands.append(
-            f"dd if=bootloader/esp.img of=image/disk.img bs=1M seek={esp.start_mib} conv=notrunc,sparse status=none"
-        )
-    return tuple(Run(command) for command in commands)
+    return BootLoader(tuple(staged), tuple(map(Run, commands)))
 
 
 def _patch(offset: int, data: bytes) -> str:
@@ -115,10 +116,9 @@ def _bios_images(layout: Layout) -> list[Run | Write]:
     ]
 
 
-def _esp_image(esp: Partition, ids: DiskIds, arch: str) -> list[Run | Write]:
+def _efi_program(arch: str) -> list[Run | Write]:
     platform, name = EFI[arch]
     modules = " ".join((*(("serial", "terminal") if arch == "x86_64" else ()), *MODULES))
-    serial = ids.filesystem(esp).replace("-", "")
     folder = f"{GRUB_FOLDER}/{platform}"
     unpack, remove = [], []
     if arch == "arm64":
@@ -132,11 +132,4 @@ def _esp_image(esp: Partition, ids: DiskIds, arch: str) -> list[Run | Write]:
             f"-o bootloader/{name} {modules}"
         ),
         *remove,
-        Run(f"truncate -s {esp.size_mib}M bootloader/esp.img"),
-        Run(
-            f"mformat -i bootloader/esp.img -F -T $(({esp.size_mib} * 2048)) -H {esp.start_mib * 2048} "
-            f"-N {serial} -v ESP ::"
-        ),
-        Run("mmd -i bootloader/esp.img ::EFI ::EFI/BOOT"),
-        Run(f"mcopy -i bootloader/esp.img bootloader/{name} ::EFI/BOOT/{name}"),
     ]

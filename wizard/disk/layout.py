@@ -25,6 +25,9 @@ ALIGNMENT_MIB = 1
 GPT_TAIL_MIB = 1
 """What the backup GUID partition table needs at the end of the disk (33 sectors), rounded up."""
 
+LEAST_ROOT_MIB = 300
+"""The smallest file system that mkfs.xfs makes (xfsprogs 5.19 and newer); a Debian needs more anyway."""
+
 NAMESPACE = uuid.UUID("6f0c1a3e-6c0b-4e43-9a55-5f2f2c0b7a10")
 """Of ami-wizard's own, so that a build's ids depend on nothing but the build."""
 
@@ -85,6 +88,11 @@ class Layout:
     def tail_mib(self) -> int:
         """What stays free at the end of the disk."""
         return GPT_TAIL_MIB if self.table == "gpt" else 0
+
+    @property
+    def least_gib(self) -> int:
+        """The smallest volume that holds its partitions, the root as small as XFS can be."""
+        return -(-(self.root.start_mib + LEAST_ROOT_MIB + self.tail_mib) // 1024)
 
 
 def names() -> list[str]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from wizard import host, presets
 from wizard.boot import grub, menu_lst
-from wizard.disk import own
-from wizard.disk.image import checksum_step, image_step
+from wizard.disk import image, own
+from wizard.disk.image import BootLoader
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import debian, sources, system
 from wizard.kernel import stage
@@ -55,25 +55,25 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
         tools = _stamps(_grub_tools(recipe, chosen.layout))
         steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, tools))
     steps.append(
-        image_step(
+        image.image_step(
             chosen.layout,
             ids,
             EPOCH,
             recipe.disk.size_gib,
             tuple(step.id for step in steps if step.id != "kernel"),
-            () if is_pv else grub.install_commands(chosen.layout, recipe.target.arch),
+            BootLoader() if is_pv else grub.into_image(chosen.layout, recipe.target.arch),
             is_pv,
-            _stamps(_image_tools(chosen.layout)),
+            _stamps(image.tools(chosen.layout)),
         )
     )
-    image = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
-    steps.append(checksum_step())
+    image_key = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
+    steps.append(image.checksum_step())
     return Plan(
         recipe.name,
         (
-            account_step(recipe, occasion.build, image),
+            account_step(recipe, occasion.build, image_key),
             *steps,
-            *cloud_steps(recipe, chosen, able, occasion.build, image),
+            *cloud_steps(recipe, chosen, able, occasion.build, image_key),
         ),
         EPOCH,
     )
@@ -98,7 +98,7 @@ def tools_of(recipe: Recipe) -> list[str]:
     """The host's tools that this recipe's steps need.  Raises what reading the user's kernel raises."""
     chosen = choices(recipe)
     layout = chosen.layout
-    names = ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg", *_image_tools(layout)]
+    names = ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg", *image.tools(layout)]
     if recipe.target.virtualization == "hvm":
         names += _grub_tools(recipe, layout)
     if recipe.kernel.source == "files":
@@ -116,24 +116,12 @@ def host_runs(arch: str) -> bool:
     return arch == host.architecture() or (arch == "i386" and platform.machine() == "x86_64")
 
 
-def _image_tools(layout: Layout) -> list[str]:
-    filesystems = {part.filesystem for part in layout.partitions}
-    by_filesystem = {
-        "ext3": ["mke2fs", "debugfs"],
-        "ext4": ["mke2fs", "debugfs"],
-        "btrfs": ["mkfs.btrfs", "faketime", "unshare"],
-    }
-    return ["sfdisk", *sorted({tool for name in filesystems for tool in by_filesystem.get(name, ())})]
-
-
 def _grub_tools(recipe: Recipe, layout: Layout) -> list[str]:
     names = ["grub-mkimage"]
     if recipe.target.arch == "x86_64":
         names.append("/usr/lib/grub/i386-pc/boot.img")
-    if layout.at("/boot/efi"):
-        names += ["mformat", "mcopy"]
-        if recipe.target.arch == "x86_64":
-            names.append("/usr/lib/grub/x86_64-efi/linux.mod")
+    if layout.at("/boot/efi") and recipe.target.arch == "x86_64":
+        names.append("/usr/lib/grub/x86_64-efi/linux.mod")
     return names
 
 

@@ -149,6 +149,10 @@ def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem("disk.layout", f"{name} {reason}.", fitting[0])
         else:
             yield Problem("target.aki", f"no layout fits it: {name} {reason}; leave it out for the newest.")
+    size, layout = recipe.disk.size_gib, load(name)
+    if size and size < layout.least_gib:
+        before = f"the partitions before the root take {layout.root.start_mib} MiB"
+        yield Problem("disk.size_gib", f"is {size}, too small for {name}: {before}.", str(layout.least_gib))
 
 
 def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
