@@ -17,28 +17,28 @@ NAME = "own"
 
 WHY = "Partitions of your own, as the recipe has them under [[disk.partitions]]."
 
-TABLES: Mapping[str, str] = {"paravirtual": "dos", "hvm": "gpt"}
-"""The partition table where none is given, by the target's virtualization."""
-
 CLASHES = 3
 """The number that a paravirtual disk leaves free: old instance types bring a disk /dev/sda3 of their own, and the
 kernel cannot have two xvda3.  Source: coreos/bugs#1716."""
 
-NAMES: Mapping[str, str] = {"/": "root", "/boot/efi": "esp"}
-"""What a partition is called by its mount point; others by the mount point itself."""
+NAMES: Mapping[str, str] = {"/": "root", "/boot/efi": "esp", "bios-boot": "bios"}
+"""What a partition is called by its mount point, or by what it holds; others by that itself."""
 
 
 def layout(disk: Disk, virtualization: str) -> Layout:
     """The layout of a recipe's own partitions, with what they leave out filled in."""
-    table = disk.table or TABLES[virtualization]
-    entries = list(_filled(disk.partitions or (), virtualization if table != "none" else "hvm"))
-    return named("Your own partitions", table, placed(entries, table))
+    given = disk.partitions or ()
+    # What only a GPT has a place for asks for one.
+    table = disk.table or ("gpt" if any(one.filesystem in ("bios-boot", "vfat") for one in given) else "dos")
+    entries = _filled(given, virtualization if table != "none" else "hvm")
+    return made_of(table, placed(entries, table))
 
 
-def named(title: str, table: str, partitions: tuple[Partition, ...]) -> Layout:
+def made_of(table: str, partitions: tuple[Partition, ...]) -> Layout:
     """A layout of these partitions; what it starts by follows from them."""
-    bare = Layout(NAME, title, WHY, table, (), (), partitions)
-    return replace(bare, boot_modes=boot_modes(bare), virtualization=("paravirtual", "hvm"))
+    bare = Layout(NAME, "Your own partitions", WHY, table, (), (), partitions)
+    modes = boot_modes(bare)
+    return replace(bare, boot_modes=modes, virtualization=("paravirtual", *(("hvm",) if modes else ())))
 
 
 def boot_modes(layout: Layout) -> tuple[str, ...]:
@@ -57,8 +57,8 @@ def boot_modes(layout: Layout) -> tuple[str, ...]:
 
 def usual_name(filesystem: str, mount: str | None, taken: Iterable[str] = ()) -> str:
     """A name for a partition by what it is for: root, boot, esp, srv-data, swap; with a number when it is taken."""
-    name = NAMES.get(mount or "") or (mount or "").strip("/").replace("/", "-") or filesystem
-    name = name.lstrip("._@+-").translate({ord("@"): "-", ord("+"): "-"})[:32] or filesystem
+    said = NAMES.get(mount or filesystem) or (mount or filesystem).strip("/")
+    name = said.translate(str.maketrans("/@+", "---")).lstrip("._-")[:32] or filesystem
     used = set(taken)
     return next(one for one in (name, *(f"{name}{number}" for number in range(2, 999))) if one not in used)
 

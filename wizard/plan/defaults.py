@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wizard import presets
-from wizard.disk import own
+from wizard.disk import own, rules
 from wizard.disk.layout import Layout, load
 from wizard.disk.layout import names as layout_names
+from wizard.distro.content import least_mib
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -139,8 +140,19 @@ def _mixed_layouts(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("disk.table", "is of partitions of one's own, and there are none: add [[disk.partitions]].")
 
 
+def own_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with partitions of one's own, by the rules of wizard/disk/rules.py."""
+    layout, known = layout_of(recipe.target, recipe.disk), recipe.distro.name in presets.names("distros")
+    content = least_mib(recipe) if known else rules.NOTHING_KNOWN
+    for found in rules.refusals(layout, recipe.target, recipe.disk.size_gib, content):
+        field = "size_gib" if found.field == "gib" else found.field
+        place = f"disk.{field}" if found.at is None else f"disk.partitions.{found.at + 1}.{field}"
+        yield Problem(place, found.reason, found.suggestion)
+
+
 def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
     if recipe.disk.partitions:
+        yield from own_problems(recipe)
         return
     name = recipe.disk.layout or default_layout(recipe.target)
     if reason := layout_unfit(recipe.target, load(name)):

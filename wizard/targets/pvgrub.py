@@ -16,6 +16,7 @@ class PvGrub:
     hd00_tables: tuple[str, ...]
     filesystems: tuple[str, ...]
     compressions: tuple[str, ...]
+    partitions: int
     menu_lst: tuple[str, ...]
     limits: tuple[str, ...]
     unsure: str
