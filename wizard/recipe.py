@@ -45,6 +45,10 @@ MountOptions = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9
 """The fourth field of /etc/fstab: one word (fstab(5))."""
 
 
+MOST_GIB = 16384
+"""The largest volume of EBS's general purpose types (AWS EBS User Guide, "Volume types")."""
+
+
 class Table(BaseModel):
     """A table of the recipe; a key that nobody knows is a mistake, never ignored."""
 
@@ -98,7 +102,7 @@ class Partition(Table):
     name: PartitionName | None = None
     filesystem: Filesystem
     mount: MountPoint | None = None
-    size_mib: Annotated[int, Field(strict=True, ge=1, le=16384 * 1024)] | None = None
+    size_mib: Annotated[int, Field(strict=True, ge=1, le=MOST_GIB * 1024)] | None = None
     options: MountOptions | None = None
     label: PartitionName | None = None
     subvolumes: tuple[Subfolder, ...] | None = None
@@ -112,7 +116,7 @@ class Disk(Table):
     """
 
     layout: Word | None = None
-    size_gib: Annotated[int, Field(strict=True, ge=1, le=16384)] | None = None
+    size_gib: Annotated[int, Field(strict=True, ge=1, le=MOST_GIB)] | None = None
     table: PartitionTable | None = None
     partitions: tuple[Partition, ...] | None = None
 

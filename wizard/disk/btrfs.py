@@ -2,6 +2,8 @@
 
 Measured on btrfs-progs 6.2 (Debian 12): inode numbers and order are those of the folder, and ids are random.  So the
 folder lies in a memory file system where they are the same every time, and libfaketime holds time and randomness.
+mkfs.btrfs copies each file's change time, which no program can set, so libfaketime must show it another one; with it
+goes the time of last modification.  Every file of a btrfs is of the build's epoch.
 """
 
 import shlex
@@ -38,12 +40,13 @@ def makes_subvolumes() -> bool:
 
 def note(part: Partition) -> str:
     """What the screen says beside the partition; nothing when there is nothing to say."""
+    times = f"Every file of {part.name} is of the image's own date, 2023-06-10: so the bytes are the same each time."
     if not part.subvolumes:
-        return ""
+        return times
     names = ", ".join(part.subvolumes)
     if makes_subvolumes():
-        return f"{names} become subvolumes of {part.name}."
+        return f"{names} become subvolumes of {part.name}. {times}"
     return (
         f"{names} stay plain folders of {part.name}: making them subvolumes without a mount takes mkfs.btrfs 6.12 or "
-        "newer (its option --subvol), which this machine does not have."
+        f"newer (its option --subvol), which this machine does not have. {times}"
     )

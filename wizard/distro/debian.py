@@ -1,65 +1,37 @@
 """Debian's family: a root file system by mmdebstrap."""
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from wizard import presets
+from wizard import host
+from wizard.distro import sources
+from wizard.distro.userland import UserKernel, Userland, needs_locale
 from wizard.plan.steps import Run, Step
-from wizard.recipe import Recipe
 
 KERNEL_LINKS = "do_symlinks = yes\\nlink_in_boot = yes\\n"
 """/etc/kernel-img.conf: /boot/vmlinuz and /boot/initrd.img follow every upgrade, so menus need no version."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserKernel:
-    """The user's kernel, staged as kernel/kernel.tar."""
-
-    release: str
-    has_initramfs: bool
+def tools(_wanted: Userland) -> list[str]:
+    """The host's programs and files that the step needs."""
+    return ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg"]
 
 
-def packages(recipe: Recipe, root_filesystems: tuple[str, ...], user_kernel: UserKernel | None) -> list[str]:
-    """What is installed beside the essential packages, sorted."""
-    distro = presets.load(f"distros/{recipe.distro.name}")
-    wanted = {*distro["packages"], *recipe.distro.packages}
-    wanted.update(distro["bootloader_packages"].get(recipe.target.arch, ()))
-    for filesystem in root_filesystems:
-        wanted.update(distro["filesystem_packages"].get(filesystem, ()))
-    if user_kernel is None:
-        wanted.add(distro["kernels"][recipe.target.virtualization][recipe.target.arch]["package"])
-    if user_kernel is None or user_kernel.has_initramfs:
-        wanted.update(distro["initramfs"])
-    if needs_locale(recipe.system.locale):
-        wanted.add("locales")
-    return sorted(wanted)
-
-
-def needs_locale(locale: str) -> bool:
-    """Whether the locale has to be generated: C and POSIX are part of every system."""
-    return locale.split(".")[0] not in ("C", "POSIX")
-
-
-def bootstrap_step(
-    recipe: Recipe, names: list[str], user_kernel: UserKernel | None, sources: tuple[str, ...], inputs: dict[str, str]
-) -> Step:
-    """The step that makes bootstrap/root.tar: a root file system with its kernel and initramfs.
-
-    `sources` are mmdebstrap's MIRROR arguments; none means its own default for the release.
-    """
-    distro = presets.load(f"distros/{recipe.distro.name}")
-    architecture = distro["architectures"][recipe.target.arch]
+def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
+    """The step that makes bootstrap/root.tar: a root file system with its kernel and initramfs."""
+    recipe = wanted.recipe
+    mirrors = sources.mirrors(recipe.distro.mirror, wanted.release)
     options = [
         "--mode=auto",
         "--variant=minbase",
-        f"--architectures={architecture}",
-        f"--include={','.join(names)}",
+        f"--architectures={wanted.arch}",
+        f"--include={','.join(wanted.packages)}",
         "--skip=download/empty",
         "--skip=essential/unlink",
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
         "--setup-hook=\"sync-in '$DOWNLOADS' /var/cache/apt/archives\"",
         f"""--essential-hook='printf "{KERNEL_LINKS}" > "$1/etc/kernel-img.conf"'""",
-        *_kernel_hooks(user_kernel),
+        *_kernel_hooks(wanted.kernel),
         *_locale_hooks(recipe.system.locale),
         # Every instance makes its own: a shared host key is no key.
         """--customize-hook='rm -f "$1"/etc/ssh/ssh_host_*'""",
@@ -70,18 +42,18 @@ def bootstrap_step(
     words = [
         "own_mounts mmdebstrap --verbose",
         *options,
-        recipe.distro.release,
+        wanted.release,
         "bootstrap/root.tar",
-        *map(shlex.quote, sources),
+        *map(shlex.quote, mirrors),
     ]
     return Step(
         "bootstrap",
-        f"Install {distro['title']} {recipe.distro.release}",
-        f"mmdebstrap fetches {distro['title']}'s packages, checks their signatures and unpacks them into a root file "
-        "system of their own. Packages that were fetched once are used again.",
+        f"Install {wanted.title}",
+        f"mmdebstrap fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root "
+        "file system of their own. Packages that were fetched once are used again.",
         (Run('mkdir -p "$DOWNLOADS"'), Run(" \\\n  ".join(words))),
-        ("kernel",) if user_kernel else (),
-        inputs,
+        ("kernel",) if wanted.kernel else (),
+        {**inputs, "mmdebstrap": host.stamp("mmdebstrap")},
     )
 
 

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from wizard.disk.layout import Layout
-from wizard.distro.debian import UserKernel
+from wizard.distro.userland import UserKernel
 from wizard.explain import Failure
 from wizard.kernel.audit import Start, needs_initramfs
 from wizard.kernel.config import KernelConfig

@@ -7,12 +7,14 @@ import platform
 import uuid
 from dataclasses import dataclass
 
-from wizard import host, presets
+from wizard import host
 from wizard.boot import grub, menu_lst
 from wizard.disk import image, own
 from wizard.disk.image import BootLoader
 from wizard.disk.layout import DiskIds, Layout, fstab
-from wizard.distro import debian, sources, system
+from wizard.distro import distros, system
+from wizard.distro.families import family
+from wizard.distro.userland import UserKernel, Userland, userland
 from wizard.kernel import stage
 from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
@@ -48,7 +50,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
     has_initramfs = user_kernel is None or user_kernel.has_initramfs
     steps = [_kernel(recipe, kernel, user_kernel, chosen)] if user_kernel else []
-    steps.append(_bootstrap(recipe, chosen.layout, user_kernel, occasion))
+    steps.append(_bootstrap(_userland(recipe, chosen.layout, user_kernel), occasion))
     steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
     is_pv = recipe.target.virtualization == "paravirtual"
     if not is_pv:
@@ -98,7 +100,8 @@ def tools_of(recipe: Recipe) -> list[str]:
     """The host's tools that this recipe's steps need.  Raises what reading the user's kernel raises."""
     chosen = choices(recipe)
     layout = chosen.layout
-    names = ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg", *image.tools(layout)]
+    wanted = _userland(recipe, layout, None)
+    names = [*family(wanted).tools(wanted), *image.tools(layout)]
     if recipe.target.virtualization == "hvm":
         names += _grub_tools(recipe, layout)
     if recipe.kernel.source == "files":
@@ -129,7 +132,7 @@ def _stamps(names: list[str]) -> dict[str, str]:
     return {name: host.stamp(name) for name in names}
 
 
-def _kernel(recipe: Recipe, kernel: Subject, staged: debian.UserKernel, chosen: Choices) -> Step:
+def _kernel(recipe: Recipe, kernel: Subject, staged: UserKernel, chosen: Choices) -> Step:
     return stage.kernel_step(kernel, recipe.kernel, staged, EPOCH, packs=_packs(recipe, kernel, chosen))
 
 
@@ -138,16 +141,16 @@ def _packs(recipe: Recipe, kernel: Subject, chosen: Choices) -> bool:
     return kernels.packs_again(kernel.image, loader, recipe.kernel.repack)
 
 
-def _bootstrap(recipe: Recipe, layout: Layout, kernel: debian.UserKernel | None, occasion: Occasion) -> Step:
-    filesystems = tuple(part.filesystem for part in layout.partitions)
-    names = debian.packages(recipe, filesystems, kernel)
-    mirrors = sources.mirrors(recipe.distro.mirror, recipe.distro.release)
-    inputs = {"packages of": occasion.packages_of, **_stamps(["mmdebstrap"])}
-    return debian.bootstrap_step(recipe, names, kernel, mirrors, inputs)
+def _bootstrap(wanted: Userland, occasion: Occasion) -> Step:
+    return family(wanted).bootstrap_step(wanted, {"packages of": occasion.packages_of})
+
+
+def _userland(recipe: Recipe, layout: Layout, kernel: UserKernel | None) -> Userland:
+    return userland(recipe, (part.filesystem for part in layout.partitions), kernel, EPOCH)
 
 
 def _system(recipe: Recipe, layout: Layout, ids: DiskIds, has_initramfs: bool, console: str) -> Step:
-    title = f"{presets.load(f'distros/{recipe.distro.name}')['title']} {recipe.distro.release}"
+    title = f"{distros.of(recipe).title} {recipe.distro.release}"
     links: dict[str, str] = {}
     if recipe.target.virtualization == "paravirtual":
         files, links = menu_lst.menu_files(layout, menu_lst.menu_lst(layout, ids, title, has_initramfs=has_initramfs))

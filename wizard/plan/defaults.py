@@ -9,6 +9,7 @@ from wizard import presets
 from wizard.disk import own, rules
 from wizard.disk.layout import Layout, load
 from wizard.disk.layout import names as layout_names
+from wizard.distro import distros
 from wizard.distro.content import least_mib
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
@@ -102,23 +103,24 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
         message = f"is {recipe.distro.name!r}; this version makes {', '.join(names)}."
         yield Problem("distro.name", message, nearest(recipe.distro.name, names))
         return
-    distro = presets.load(f"distros/{recipe.distro.name}")
-    if recipe.distro.release not in distro["releases"]:
-        message = f"is {recipe.distro.release!r}; {distro['title']} has {', '.join(distro['releases'])} here."
-        yield Problem("distro.release", message, nearest(recipe.distro.release, distro["releases"]))
+    distro = distros.of(recipe)
+    if recipe.distro.release not in distro.releases:
+        message = f"is {recipe.distro.release!r}; {distro.title} has {', '.join(distro.releases)} here."
+        yield Problem("distro.release", message, nearest(recipe.distro.release, list(distro.releases)))
 
 
 def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
     """A distribution without a kernel for the target."""
     if recipe.distro.name not in presets.names("distros"):
         return
-    distro = presets.load(f"distros/{recipe.distro.name}")
-    kernels = distro["kernels"][recipe.target.virtualization]
-    if recipe.target.arch not in kernels:
+    distro, where = distros.of(recipe), recipe.target
+    if distro.kernel(where.virtualization, where.arch) is None:
+        others = " or ".join(distro.kernel_architectures(where.virtualization))
+        instead = f", or choose the architecture {others}" if others else ""
         yield Problem(
             "kernel.source",
-            f"{distro['title']} has no kernel for {recipe.target.virtualization} on {recipe.target.arch}: "
-            f'give your own (source = "files"), or choose the architecture {" or ".join(kernels)}.',
+            f"{distro.title} has no kernel for {where.virtualization} on {where.arch}: "
+            f'give your own (source = "files"){instead}.',
         )
 
 

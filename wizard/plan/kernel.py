@@ -4,8 +4,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from wizard import presets
 from wizard.disk.layout import Layout
+from wizard.distro import distros
 from wizard.explain import Failure
 from wizard.kernel import config, subject
 from wizard.kernel.audit import Start
@@ -27,11 +27,11 @@ def chosen(kernel: Kernel, distro: str, where: Target) -> Subject:
     what reading the user's files raises.
     """
     if kernel.source == "distro":
-        row = presets.load(f"distros/{distro}")
-        known = row["kernels"][where.virtualization].get(where.arch)
+        maker = distros.load(distro)
+        known = maker.kernel(where.virtualization, where.arch)
         if known is None:
-            raise Failure("no-distro-kernel", distro=row["title"], virtualization=where.virtualization, arch=where.arch)
-        return Subject(Path(known["package"]), config=config.recorded(known["config"]))
+            raise Failure("no-distro-kernel", distro=maker.title, virtualization=where.virtualization, arch=where.arch)
+        return Subject(Path(known.package), config=config.recorded(known.config) if known.config else None)
     found = [read(path) for path in (kernel.image, kernel.config) if path]
     if not found:
         raise Failure("no-kernel-file-yet")

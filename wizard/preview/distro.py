@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 from wizard import questions
 from wizard.disk.layout import fstab
-from wizard.distro import debian, system
+from wizard.distro import system
+from wizard.distro.userland import UserKernel, userland
+from wizard.plan.build import EPOCH
 from wizard.preview.disk import ids_of, layout_of
 from wizard.preview.lines import facts
 from wizard.questions import Answers
@@ -16,8 +18,8 @@ def distro(answers: Answers, width: int) -> Iterator[str]:
     recipe = questions.recipe(answers)
     layout = layout_of(answers)
     # How an own kernel starts is found out when it is read; the package list is drawn for the common case.
-    own = debian.UserKernel("", has_initramfs=True) if recipe.kernel.source == "files" else None
-    names = debian.packages(recipe, tuple(part.filesystem for part in layout.partitions), own)
+    own = UserKernel("", has_initramfs=True) if recipe.kernel.source == "files" else None
+    names = userland(recipe, (part.filesystem for part in layout.partitions), own, EPOCH).packages
     yield f"{len(names)} packages, and what they depend on"
     yield from textwrap.wrap(" ".join(names), width, initial_indent="  ", subsequent_indent="  ")
     yield ""

@@ -58,9 +58,13 @@ def problem(path: str, text: str, answers: Answers) -> str | None:
         option = next((option for option in question.options(answers) if option.value == text), None)
         if option is None:
             return f"{text!r} is not one of the choices."
-        return option.impossible or None
+        if option.impossible or not option.opens:
+            return option.impossible or None
+        if own_of(answers) is None:
+            return "There are no partitions of your own yet."
     tried = tables({**answers, path: text})
-    wrong = next((found for found in problems_of(tried) if found.place.startswith(path)), None)
+    places = (PARTITIONS, "disk.table") if question.kind == "choice" else (path,)
+    wrong = next((found for found in problems_of(tried) if found.place.startswith(places)), None)
     return str(wrong).removeprefix(f"{wrong.place}: ") if wrong else None
 
 
@@ -75,7 +79,9 @@ def known(answers: Answers) -> dict[str, str]:
         if text is None:
             continue
         text = "".join(letter for letter in text if letter.isprintable())
-        if question.kind != "choice" or text in (option.value for option in question.options(kept)):
+        options = {option.value: option for option in question.options(kept)} if question.kind == "choice" else {}
+        is_there = text in options and (PARTITIONS in kept or not options[text].opens)
+        if question.kind != "choice" or is_there:
             kept[question.path] = text
     return kept | {path: answers[path] for path in CARRIED if path in answers}
 

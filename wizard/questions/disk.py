@@ -15,12 +15,14 @@ def _layout_options(answers: Answers) -> list[Option]:
         layout = load(name)
         unfit = layout_unfit(where, layout)
         found.append(Option(name, name, layout.title, f"it {unfit}" if unfit else ""))
-    if kept := own_of(answers):
-        mine = own.layout(kept, where.virtualization)
-        words = f"{len(mine.partitions)} partitions of your own, {mine.table}"
-        found.append(Option(own.NAME, own.NAME, words))
+    kept = own_of(answers)
+    count = len(kept.partitions or ()) if kept else 0
+    words = (
+        f"{count} partition{'s' * (count > 1)} of your own" if kept else "partitions of your own: begin with a preset"
+    )
+    found.append(Option(own.NAME, own.NAME, words, opens=True))
     first = default_layout(where)
-    return sorted(found, key=lambda option: (bool(option.impossible), option.value != first, option.value))
+    return sorted(found, key=lambda one: (bool(one.impossible), one.value != first, one.opens, one.value))
 
 
 def _default_layout(answers: Answers) -> Default:

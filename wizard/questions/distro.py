@@ -5,6 +5,7 @@ import functools
 import zoneinfo
 
 from wizard import folders, presets
+from wizard.distro import distros
 from wizard.plan.build import build_id
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
 from wizard.questions.values import value
@@ -12,15 +13,20 @@ from wizard.recipe import Recipe, Target
 
 
 def _distro_options(_answers: Answers) -> list[Option]:
-    return [Option(name, presets.load(f"distros/{name}")["title"]) for name in presets.names("distros")]
+    return [Option(name, distros.load(name).title, _proof(name)) for name in presets.names("distros")]
+
+
+def _proof(name: str) -> str:
+    unproved = distros.load(name).unproved
+    return f"not yet proved: {unproved}" if unproved else ""
 
 
 def _release_options(answers: Answers) -> list[Option]:
-    return [Option(name, name) for name in presets.load(f"distros/{value('distro.name', answers)}")["releases"]]
+    return [Option(name, name) for name in distros.load(value("distro.name", answers)).releases]
 
 
 def _default_release(answers: Answers) -> Default:
-    return Default(presets.load(f"distros/{value('distro.name', answers)}")["releases"][0], "the newest")
+    return Default(distros.load(value("distro.name", answers)).releases[0], "the newest")
 
 
 def _timezone_options(_answers: Answers) -> list[Option]:

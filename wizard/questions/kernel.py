@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wizard import presets
+from wizard.distro import distros
 from wizard.explain import Failure
 from wizard.kernel.repack import loads
 from wizard.plan import kernel as kernels
@@ -17,13 +17,11 @@ def _own_kernel(answers: Answers) -> bool:
 
 
 def _kernel_options(answers: Answers) -> list[Option]:
-    distro = presets.load(f"distros/{value('distro.name', answers)}")
-    arch = value("target.arch", answers)
-    known = distro["kernels"].get(value("target.virtualization", answers), {})
-    package = known.get(arch, {}).get("package", "")
-    why = "" if package else f"{distro['title']} has no kernel for this target: give your own."
+    distro = distros.load(value("distro.name", answers))
+    known = distro.kernel(value("target.virtualization", answers), value("target.arch", answers))
+    why = "" if known else f"{distro.title} has no kernel for this target: give your own."
     return [
-        Option("distro", f"{distro['title']}'s own", package, why),
+        Option("distro", f"{distro.title}'s own", known.package if known else "", why),
         Option("files", "my own", "files that you built"),
     ]
 
