@@ -295,6 +295,17 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
             return Problem(place, f"is {detail['input']!r}; {rule}.")
 
 
+def partition_problem(field: str, value: object) -> str | None:
+    """Why a field of a partition cannot have such a value, whatever the others are; None when it can."""
+    try:
+        Partition.model_validate({"filesystem": "ext4", field: value})
+    except ValidationError as error:
+        detail = error.errors()[0]
+        said = _problem({**detail, "loc": ("disk", "partitions", *detail["loc"])})
+        return f"{said.message[0].upper()}{said.message[1:]}"
+    return None
+
+
 def _example(place: str) -> str:
     """An answer that makes sense: as the questions show it, or of what is not asked."""
     asked = presets.load("questions").get(place, {})

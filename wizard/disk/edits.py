@@ -33,11 +33,13 @@ TEMPLATES = (
 )
 
 
-def possible(layout: Layout) -> list[Template]:
-    """The templates that the layout does not have yet."""
+def possible(layout: Layout, virtualization: str) -> list[Template]:
+    """The templates that the layout does not have yet; those for firmware only where there is one, and a GPT."""
     mounts = {part.mount for part in layout.partitions}
     held = {part.filesystem for part in layout.partitions}
-    return [one for one in TEMPLATES if (one.mount not in mounts if one.mount else one.filesystem not in held)]
+    new = [one for one in TEMPLATES if (one.mount not in mounts if one.mount else one.filesystem not in held)]
+    has_firmware = virtualization == "hvm" and layout.table == "gpt"
+    return [one for one in new if has_firmware or filesystem(one.filesystem).holds in ("files", "swap")]
 
 
 def add(layout: Layout, template: Template, virtualization: str) -> tuple[Layout, int]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from wizard.boot.grub import MODULES
 from wizard.disk.filesystems import filesystem, filesystems
+from wizard.disk.image import notes
 from wizard.disk.layout import Layout, Partition
 from wizard.disk.own import CLASHES, boot_modes
 from wizard.recipe import Target
@@ -69,6 +70,14 @@ def refusals(
         yield Refusal(layout.partitions.index(root), "mount", reason)
     yield from _of_paravirtual(layout, where) if where.virtualization == "paravirtual" else _of_hvm(layout, where)
     yield from _of_room(layout, gib, content)
+
+
+def remarks(layout: Layout, where: Target) -> Iterator[str]:
+    """What is worth knowing of a layout that is not refused."""
+    boot = layout.at("/boot") or layout.at("/")
+    if where.virtualization == "paravirtual" and boot and boot.filesystem == "ext4":
+        yield "PV-GRUB reads ext4 only without 64bit and metadata_csum: on this disk it is made without them."
+    yield from notes(layout)
 
 
 def _of_content_kind(at: int, part: Partition) -> Iterator[Refusal]:

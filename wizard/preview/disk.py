@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from wizard import questions
 from wizard.disk.image import notes
 from wizard.disk.layout import DiskIds, Layout, Partition, fstab
+from wizard.disk.rules import Refusal, refusals
+from wizard.distro.content import least_mib
 from wizard.explain import Failure
 from wizard.plan.build import identity
 from wizard.plan.defaults import layout_of as layout_of_disk
@@ -49,6 +51,13 @@ def given_gib(answers: Answers) -> int | None:
 def assumed_gib(layout: Layout) -> int:
     """What the map is drawn with when the size follows from the content."""
     return max(ASSUMED_GIB, layout.partitions[-1].start_mib // 1024 + 2)
+
+
+def refusals_of(layout: Layout, answers: Answers) -> list[Refusal]:
+    """What is wrong with a layout of one's own for the target, the size and the content as they stand."""
+    where = questions.target_of(answers)
+    distro, source = questions.value("distro.name", answers), questions.value("kernel.source", answers)
+    return list(refusals(layout, where, given_gib(answers), least_mib(distro, source, where.virtualization)))
 
 
 def partition_map(layout: Layout, total_mib: int, width: int) -> list[str]:
