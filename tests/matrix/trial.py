@@ -1,0 +1,79 @@
+"""One image built by the real command, one image booted in the lab."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from wizard.boot.lab import machine
+from wizard.boot.lab.bundle import xen_bundle
+from wizard.boot.lab.run import boot
+
+from .cells import Cell
+
+RECIPE = """\
+name = "matrix-{layout}-{virtualization}"
+[target]
+region = "us-east-1"
+arch = "x86_64"
+virtualization = "{virtualization}"
+[disk]
+layout = "{layout}"
+"""
+PATIENCE_SECONDS = 900
+"""For a boot, on a machine that has other work too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A built image: how long its assembly took, and how large it is."""
+
+    path: Path
+    seconds: float
+    gib: int
+    stored_mib: int
+
+
+def built(cell: Cell) -> Image:
+    """The cell's image.  Raises RuntimeError with what the build said last."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "recipe.toml"
+        recipe.write_text(RECIPE.format(layout=cell.layout, virtualization=cell.virtualization))
+        command = [sys.executable, "-m", "wizard", "build", str(recipe), "--practice", "--json", "--until", "image"]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+    took = [event["seconds"] for event in events if event.get("step") == "image" and "seconds" in event]
+    path = Path(events[-1]["image"])
+    status = path.stat()
+    return Image(path, took[-1], status.st_size >> 30, status.st_blocks * 512 >> 20)
+
+
+def booted(cell: Cell, image: Path) -> tuple[bool | None, str, float]:
+    """Whether it came up (None: could not tell), why not, and after how many seconds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        logs = machine.Logs(folder / "guest.log", folder / "lab.log")
+        if cell.way == "pv":
+            command = machine.paravirtual(xen_bundle(), image, logs)
+        else:
+            uefi = cell.way == "uefi"
+            variables = Path(shutil.copy(machine.OVMF_VARIABLES, folder / "vars.fd")) if uefi else None
+            command = machine.nvme(image, logs, uefi_variables=variables)
+        seen = boot(command, logs, until="login", timeout=PATIENCE_SECONDS)
+    return seen.verdict.came_up, seen.verdict.reason, seen.seconds
+
+
+def remove(image: Path) -> None:
+    """Makes room: the result is made again when somebody wants it."""
+    shutil.rmtree(image.parent)
+
+
+def load() -> str:
+    """How busy the machine is, beside what it runs on: times are only worth something together with that."""
+    return f"{os.cpu_count()} CPUs, load {os.getloadavg()[1]:.0f}"
