@@ -13,11 +13,12 @@ from wizard.boot.grub import grub_cfg
 from wizard.boot.menu_lst import menu_files, menu_lst
 from wizard.disk.layout import DiskIds, fstab, layouts, load, names, sfdisk_script
 from wizard.distro.sources import mirrors
-from wizard.plan.build import Occasion, plan, tools_of
+from wizard.plan import proof
+from wizard.plan.build import Occasion, plan, tools_of, tools_to_prove
 from wizard.plan.defaults import fitting_layouts
 from wizard.plan.prose import prose
 from wizard.plan.script import script
-from wizard.plan.steps import Plan, RegisterImage
+from wizard.plan.steps import Plan, ProveImage, RegisterImage
 from wizard.questions import ask, recipe, value
 from wizard.recipe import Recipe, Target
 
@@ -309,3 +310,47 @@ def test_of_a_kernel_whose_config_nobody_has_seen_the_common_is_assumed(tmp_path
     asked = recipe_for("x86_64", "hvm", "gpt-ext4", **{"kernel.source": "files", "kernel.image": str(image)})
     told = registration(plan(asked, OCCASION))
     assert (told["EnaSupport"], told["SriovNetSupport"], told["BootMode"]) == (True, "simple", "uefi-preferred")
+
+
+def prove_step(made: Plan) -> Any:
+    """The action of the step that proves."""
+    (action,) = made.step("prove").actions
+    return action
+
+
+def test_nothing_is_uploaded_before_the_image_has_come_up_in_every_way_that_its_disk_starts() -> None:
+    made = plan(recipe({"name": "one"}), OCCASION)
+    assert made.step("snapshot").after == ("prove",)
+    assert prove_step(made).ways == ("bios", "uefi")
+    assert not prove_step(made).allows_imds_v1, "our HVM AMIs are registered for version 2 alone"
+    assert "prove" in [step.id for step in made.until("snapshot").steps]
+
+
+def test_a_paravirtual_image_is_also_held_against_the_pv_grub_of_its_aki() -> None:
+    made = plan(recipe_for("x86_64", "paravirtual", "single-ext4"), OCCASION)
+    assert prove_step(made).ways == ("pv",)
+    assert prove_step(made).pvgrub.startswith("hd0 1.0")
+
+
+def test_an_image_of_32_bits_cannot_be_started_here_and_is_held_against_its_pv_grub_all_the_same() -> None:
+    target = Target(region="us-east-1", arch="i386")
+    (action,) = proof.prove_step(target, (), "aki-8f9dcae6").actions
+    assert isinstance(action, ProveImage)
+    assert (action.ways, action.pvgrub) == ((), "hd0 1.04")
+
+
+def test_skipping_the_proof_changes_nothing_else_and_uploads_nothing_again() -> None:
+    proved = recipe({"name": "one"})
+    left_out = proved.model_copy(update={"prove": False})
+    assert changed(proved, left_out) == {"prove"}
+    assert "prove" not in [step.id for step in plan(left_out, OCCASION).steps]
+    assert not tools_to_prove(left_out)
+    assert "qemu-img" in tools_to_prove(proved)
+
+
+def test_the_script_starts_the_image_by_qemu_before_it_goes_to_aws() -> None:
+    text = script(plan(recipe({"name": "one"}), OCCASION))
+    image_only = text.index("--image-only ]; then")
+    start, upload = text.index("qemu-system-x86_64 "), text.index("aws ebs start-snapshot")
+    assert image_only < start < upload
+    assert "ami-wizard prove image/disk.img --as uefi" in text

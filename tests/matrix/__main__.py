@@ -27,10 +27,10 @@ def _tried(group: list[Cell]) -> int:
         return len(group)
     failed = 0
     for cell in group:
-        came_up, reason, seconds = trial.booted(cell, image.path)
-        said = {True: "yes", False: f"no: {reason}", None: f"could not tell: {reason}"}[came_up]
+        came_up, wrong, seconds = trial.booted(cell, image.path)
+        said = {True: "yes", False: "no", None: "could not tell"}[came_up] + (f": {wrong}" if wrong else "")
         print(f"{cell.name}: {said}, {seconds} s", flush=True)
-        failed += came_up is not True
+        failed += said != "yes"
         row = {"came_up": said, "boot_seconds": seconds, "image_seconds": image.seconds, "machine": trial.load()}
         table.put(cell, {**row, "gib": image.gib, "stored_mib": image.stored_mib})
     trial.remove(image.path)
