@@ -1,4 +1,4 @@
-"""Debian's family: a root file system by mmdebstrap."""
+"""Debian's family, Ubuntu among it: a root file system by mmdebstrap."""
 
 import shlex
 from collections.abc import Mapping
@@ -25,20 +25,23 @@ rm -f var/lib/dpkg/*-old
 """
 
 
-def tools(_wanted: Userland) -> list[str]:
+def tools(wanted: Userland) -> list[str]:
     """The host's programs and files that the step needs."""
-    return ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg"]
+    return ["mmdebstrap", wanted.distro.own["keyring"]]
 
 
 def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
     """The step that makes bootstrap/root.tar: a root file system with its kernel and initramfs."""
     recipe = wanted.recipe
-    mirrors = sources.mirrors(recipe.distro.mirror, wanted.release)
+    distro = wanted.distro
+    mirrors = sources.mirrors(distro, recipe.distro.mirror, wanted.release, recipe.target.arch)
     options = [
         "--mode=auto",
         "--variant=minbase",
         f"--architectures={wanted.arch}",
         f"--include={','.join(wanted.packages)}",
+        # mmdebstrap finds Debian's keys by itself, and on Debian also those that the machine's owner trusts.
+        *([f"--keyring={distro.own['keyring']}"] if "mirrors" in distro.own else []),
         "--skip=download/empty",
         "--skip=essential/unlink",
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
