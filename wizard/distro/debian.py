@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from wizard import host
-from wizard.distro import sources
+from wizard.distro import keys, sources
 from wizard.distro.tidy import TIDY
 from wizard.distro.userland import UserKernel, Userland, needs_locale
 from wizard.plan.steps import Run, Step
@@ -27,13 +27,15 @@ rm -f var/lib/dpkg/*-old
 
 def tools(wanted: Userland) -> list[str]:
     """The host's programs and files that the step needs."""
-    return ["mmdebstrap", wanted.distro.own["keyring"]]
+    own = wanted.distro.own
+    return ["mmdebstrap", *([own["keyring"]] if "keyring" in own else keys.TOOLS)]
 
 
 def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
     """The step that makes bootstrap/root.tar: a root file system with its kernel and initramfs."""
     recipe = wanted.recipe
     distro = wanted.distro
+    signers = keys.of_release(distro.own, wanted.release)
     mirrors = sources.mirrors(distro, recipe.distro.mirror, wanted.release, recipe.target.arch)
     options = [
         "--mode=auto",
@@ -41,7 +43,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"--architectures={wanted.arch}",
         f"--include={','.join(wanted.packages)}",
         # mmdebstrap finds Debian's keys by itself, and on Debian also those that the machine's owner trusts.
-        *([f"--keyring={distro.own['keyring']}"] if "mirrors" in distro.own else []),
+        *(['--keyring="$PWD/bootstrap/keys"'] if signers else []),
         "--skip=download/empty",
         "--skip=essential/unlink",
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
@@ -66,7 +68,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"Install {wanted.title}",
         f"mmdebstrap fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root "
         "file system of their own. Packages that were fetched once are used again.",
-        (Run('mkdir -p "$DOWNLOADS"'), Run(" \\\n  ".join(words))),
+        (*keys.fetch(signers), Run('mkdir -p "$DOWNLOADS"'), Run(" \\\n  ".join(words))),
         ("kernel",) if wanted.kernel else (),
         {**inputs, "mmdebstrap": host.stamp("mmdebstrap")},
     )

@@ -17,10 +17,14 @@ def mirrors(distro: Distro, mirror: str | None, release: str, arch: str, apt: Pa
     if mirror:
         return (f"deb {mirror} {release} {parts}",)
     found = {source for source in _host_sources(apt) if source[1].split("-")[0] == release}
-    asked = () if any(f"{distro.own['domain']}/" in f"{uri}/" for uri, _ in found) else tuple(
-        f"deb {uri} {suite} {parts}"
-        for uri, suite in sorted(found, key=lambda source: source[1])
-        if _is_whole(uri, release, found)
+    asked = (
+        ()
+        if any(f"{distro.own['domain']}/" in f"{uri}/" for uri, _ in found)
+        else tuple(
+            f"deb {uri} {suite} {parts}"
+            for uri, suite in sorted(found, key=lambda source: source[1])
+            if _is_whole(uri, release, found)
+        )
     )
     return asked or tuple(
         f"deb {distro.own['mirrors'][arch]} {release}{pocket} {parts}" for pocket in distro.own.get("pockets", ())
