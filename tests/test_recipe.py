@@ -280,3 +280,9 @@ def test_a_misspelt_architecture_does_not_hide_a_misspelt_region() -> None:
 def test_of_an_impossible_target_only_the_cause_is_told() -> None:
     target = {"region": "us-east-1", "arch": "arm64", "virtualization": "paravirtual"}
     assert [problem.place for problem in problems_of({"name": "cause", "target": target})] == ["target.virtualization"]
+
+
+@pytest.mark.parametrize("arch", ["arm64", "i386"])
+def test_a_distribution_is_not_taken_for_an_architecture_that_it_does_not_have(arch: str) -> None:
+    found = problems(answers(target={"arch": arch}, distro={"name": "arch", "release": "rolling"}))
+    assert found == ["distro.name: Arch Linux is made for x86_64 only."]

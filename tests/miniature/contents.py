@@ -57,6 +57,7 @@ def filesystem(name: str = "filesystem") -> Package:
         name,
         files={
             **{folder: Folder() for folder in (*folders, "var", "var/cache", "var/lib", "var/log")},
+            "var/tmp": Folder(0o1777),
             **{folder: Folder(0o555) for folder in ("proc", "sys")},
             "root": Folder(0o700),
             **{folder: Folder(0o1777) for folder in ("tmp", "var/tmp")},

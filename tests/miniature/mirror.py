@@ -4,12 +4,14 @@ import contextlib
 import functools
 import http.server
 import os
+import shutil
 import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from wizard.plan.script import PRELUDE
 from wizard.plan.steps import Run, Step, Write
@@ -20,23 +22,35 @@ EPOCH = 1686355200
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """Its address, and the paths that it was asked for so far."""
+    """Its address, and the paths that it was asked for so far.
+
+    A file whose path has one of `stops_in` in it is sent in part, and the rest when `goes_on` is set.
+    """
 
     address: str
     asked: list[str]
+    stops_in: list[str] = field(default_factory=list)
+    goes_on: threading.Event = field(default_factory=threading.Event)
 
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[Mirror]:
     """A folder, served over HTTP while the context lasts."""
-    asked: list[str] = []
+    mirror = Mirror("", [])
 
     class Files(http.server.SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            mirror.asked.append(self.path)
             # A client that has seen enough hangs up.
             with contextlib.suppress(ConnectionError):
                 super().do_GET()
+
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            if any(name in self.path for name in mirror.stops_in):
+                outputfile.write(source.read(100))
+                outputfile.flush()
+                mirror.goes_on.wait(60)
+            super().copyfile(source, outputfile)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -44,20 +58,17 @@ def served(folder: Path) -> Iterator[Mirror]:
     handler = functools.partial(Files, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Mirror(f"http://127.0.0.1:{server.server_port}", asked)
+        yield replace(mirror, address=f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
 
 
-def run(step: Step, place: Path, downloads: Path) -> None:
-    """Runs a step in the folder `place` as a build does.  Raises the Failure that the build would."""
-    (place / step.id).mkdir(parents=True)
-    environment = {
-        **os.environ,
-        "DOWNLOADS": str(downloads),
-        "SOURCE_DATE_EPOCH": str(EPOCH),
-        "TZ": "UTC",
-        "LC_ALL": "C.UTF-8",
-    }
+def begun(step: Step, place: Path, downloads: Path, user: str | None = None) -> "subprocess.Popen[str]":
+    """Begins with a step in the folder `place`, as a build does; by another user where one is named."""
+    for folder in (place, place / step.id, downloads):
+        folder.mkdir(parents=True, exist_ok=True)
+        if user:
+            shutil.chown(folder, user)
+    commands = [f"umask 022\n{PRELUDE}"]
     for action in step.actions:
         match action:
             case Write(path, text, mode):
@@ -65,20 +76,31 @@ def run(step: Step, place: Path, downloads: Path) -> None:
                 (place / path).write_text(text)
                 (place / path).chmod(mode)
             case Run(command):
-                done = subprocess.run(
-                    ["bash", "-euo", "pipefail", "-c", f"umask 022\n{PRELUDE}\n{command}"],
-                    cwd=place,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    errors="replace",
-                )
-                print(done.stdout)
-                if done.returncode:
-                    tail = done.stdout.splitlines()[-TAIL_LINES:]
-                    raise command_failure(command, done.returncode, tail, place / "log")
+                commands.append(command)
+    told = {"DOWNLOADS": str(downloads), "SOURCE_DATE_EPOCH": str(EPOCH), "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+    return subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
+        cwd=place,
+        env={**os.environ, **told, "TMPDIR": "/nowhere"},
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+
+def run(step: Step, place: Path, downloads: Path, user: str | None = None) -> None:
+    """Runs a step to its end.  Raises the Failure that the build would."""
+    process = begun(step, place, downloads, user)
+    said, _ = process.communicate()
+    print(said)
+    if process.returncode:
+        raise command_failure("bash", process.returncode, said.splitlines()[-TAIL_LINES:], place / "log")
 
 
 def unpacked(place: Path) -> dict[str, tarfile.TarInfo]:

@@ -41,22 +41,22 @@ OWN_KERNEL = "own"
 
 KEYS = """\
 # pacman trusts a key when it is one that the keyring names, or when three of those have signed it. For that it wants a
-# key of its own: it is made for this once, in memory. A short path, too: gpg-agent refuses a long one.
+# key of its own: it is made for this once, in memory. A short path, too: gpg-agent refuses a long one. And where there
+# is a /run/user, two builds would speak to one agent.
 mount -t tmpfs -o mode=700 tmpfs /dev/shm
-export GNUPGHOME=/dev/shm/keys
+[ ! -d /run/user ] || mount -t tmpfs tmpfs /run/user
 trust() {
-  rm -rf "$GNUPGHOME"
-  mkdir -m 700 "$GNUPGHOME"
+  export GNUPGHOME
+  GNUPGHOME=$(mktemp -d /dev/shm/keys.XXXXXX)
   touch "$GNUPGHOME/pubring.gpg"
   gpg --batch --quiet --passphrase '' --quick-generate-key 'This build' ed25519 cert never
-  gpg --batch --quiet --import "$1.gpg"
+  gpg --batch --quiet --no-auto-check-trustdb --import "$1.gpg"
   while IFS=: read -r key _; do
-    case "$key" in ''|\\#*) ;; *) gpg --batch --quiet --yes --quick-lsign-key "$key" ;; esac
+    case "$key" in ''|\\#*) ;; *) gpg --batch --quiet --yes --no-auto-check-trustdb --quick-lsign-key "$key" ;; esac
   done < "$1-trusted"
   gpg --batch --quiet --import-ownertrust "$1-trusted"
-  while [ -e "$1-revoked" ] && read -r key; do
-    printf 'disable\\nquit\\n' | gpg --batch --quiet --command-fd 0 --no-auto-check-trustdb --edit-key "$key"
-  done < "$1-revoked"
+  # 128 of an owner's trust means that the key is disabled.
+  sed '/./s/$/:130:/' "$1-revoked" | gpg --batch --quiet --import-ownertrust
   gpg --batch --quiet --check-trustdb
 }
 into() {
@@ -100,7 +100,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
 def config(wanted: Userland) -> str:
     """The pacman.conf of the build: nothing of this machine's own is read (pacman.conf(5))."""
     own = wanted.distro.own
-    servers = [f"Server = {server}" for server in _servers(wanted.recipe.distro.mirror, own)]
+    lines_of_servers = [f"Server = {server}" for server in servers(wanted.recipe.distro.mirror, own)]
     lines = [
         "[options]",
         f"Architecture = {wanted.arch}",
@@ -109,11 +109,11 @@ def config(wanted: Userland) -> str:
         "ParallelDownloads = 5",
     ]
     for repository in own["repositories"]:
-        lines += ["", f"[{repository}]", *servers]
+        lines += ["", f"[{repository}]", *lines_of_servers]
     return "\n".join(lines) + "\n"
 
 
-def _servers(mirror: str | None, own: Mapping[str, object], mirrorlist: Path = HOST_MIRRORS) -> list[str]:
+def servers(mirror: str | None, own: Mapping[str, object], mirrorlist: Path = HOST_MIRRORS) -> list[str]:
     """The recipe's mirror; else those of this machine, if it runs the same distribution; else the distribution's."""
     path = str(own["path"])
     if mirror is None and mirrorlist.exists():
@@ -213,13 +213,10 @@ def _boot_links(wanted: Userland) -> list[str]:
 
 def _clean_commands(wanted: Userland) -> list[str]:
     """What a package manager leaves behind, and what is only one machine's."""
-    mirror = _servers(wanted.recipe.distro.mirror, wanted.distro.own, Path("/nowhere"))[0]
+    mirror = servers(wanted.recipe.distro.mirror, wanted.distro.own, Path("/nowhere"))[0]
     return [
-        "# The instance makes its own keys and id; Arch's root has an empty password, here it has none that fits.",
-        f"rm -rf {ROOT}/etc/pacman.d/gnupg {ROOT}/var/lib/pacman/sync {ROOT}/var/cache/ldconfig/aux-cache",
-        f"rm -f {ROOT}/etc/machine-id {ROOT}/etc/ssh/ssh_host_* {ROOT}/var/lib/systemd/random-seed",
-        f"rm -f {ROOT}/etc/.pwd.lock {ROOT}/etc/{{passwd,group,shadow,gshadow}}-",
-        f"sed -i 's/^root:[^:]*:/root:*:/' {ROOT}/etc/shadow",
+        "# The instance makes its own id, and its own key for pacman; lists of packages are old at once.",
+        f"rm -rf {ROOT}/etc/machine-id {ROOT}/etc/pacman.d/gnupg {ROOT}/var/lib/pacman/sync",
         f"echo {shlex.quote(f'Server = {mirror}')} > {ROOT}/etc/pacman.d/mirrorlist",
         f"mkdir -p {ROOT}/etc/systemd/system/multi-user.target.wants",
         f"ln -sf ../pacman-init.service {ROOT}/etc/systemd/system/multi-user.target.wants/",

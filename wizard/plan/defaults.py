@@ -8,6 +8,7 @@ from pathlib import Path
 from wizard import presets
 from wizard.disk.layout import Layout, load
 from wizard.distro import distros
+from wizard.distro.distros import Distro
 from wizard.recipe import Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -99,8 +100,15 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
     if recipe.distro.release not in distro.releases:
         message = f"is {recipe.distro.release!r}; {distro.title} has {', '.join(distro.releases)} here."
         yield Problem("distro.release", message, nearest(recipe.distro.release, list(distro.releases)))
+    if not _made_for(distro, recipe):
+        yield Problem("distro.name", f"{distro.title} is made for {', '.join(distro.architectures)} only.")
     if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
         yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
+
+
+def _made_for(distro: Distro, recipe: Recipe) -> bool:
+    """Whether the distribution has the target's architecture; a userland of the user's own names none."""
+    return not distro.architectures or recipe.target.arch in distro.architectures
 
 
 def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -108,7 +116,7 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
     if recipe.distro.name not in presets.names("distros"):
         return
     distro, where = distros.of(recipe), recipe.target
-    if distro.kernel(where.virtualization, where.arch) is None:
+    if _made_for(distro, recipe) and distro.kernel(where.virtualization, where.arch) is None:
         others = " or ".join(distro.kernel_architectures(where.virtualization))
         instead = f", or choose the architecture {others}" if others else ""
         yield Problem(
