@@ -35,9 +35,7 @@ def test_a_builds_log_is_explained_as_the_build_would(sample: Path) -> None:
 
 
 def test_an_error_of_the_aws_command_is_explained_in_its_own_words() -> None:
-    text = (
-        "An error occurred (InvalidAMIName.Duplicate) when calling the RegisterImage operation: AMI name x\n"
-    )
+    text = "An error occurred (InvalidAMIName.Duplicate) when calling the RegisterImage operation: AMI name x\n"
     result = said("-", "--json", given=text)
     assert codes(result) == ["duplicate-ami-name"]
     assert json.loads(result.stdout)["reached"] is None

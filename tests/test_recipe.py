@@ -329,3 +329,9 @@ def test_partitions_that_are_half_given_are_refused(disk: dict[str, Any], place:
     [problem] = problems_of(answers(disk=disk))
     assert problem.place == place
     assert words in problem.message
+
+
+@pytest.mark.parametrize("arch", ["arm64", "i386"])
+def test_a_distribution_is_not_taken_for_an_architecture_that_it_does_not_have(arch: str) -> None:
+    found = problems(answers(target={"arch": arch}, distro={"name": "arch", "release": "rolling"}))
+    assert found == ["distro.name: Arch Linux is made for x86_64 only."]

@@ -11,6 +11,7 @@ from wizard.disk.layout import Layout, load
 from wizard.disk.layout import names as layout_names
 from wizard.distro import distros
 from wizard.distro.content import least_mib
+from wizard.distro.distros import Distro
 from wizard.distro.own.found import Found, find, init_of, kernel_of
 from wizard.explain import Failure, explain
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
@@ -119,8 +120,15 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
     for key in ("source", "checksum", "unsigned", "init"):
         if getattr(recipe.distro, key):
             yield Problem(f"distro.{key}", f"is given, but name is {recipe.distro.name!r}.", 'name = "own"')
+    if not _made_for(distro, recipe):
+        yield Problem("distro.name", f"{distro.title} is made for {', '.join(distro.architectures)} only.")
     if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
         yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
+
+
+def _made_for(distro: Distro, recipe: Recipe) -> bool:
+    """Whether the distribution has the target's architecture; a userland of the user's own names none."""
+    return not distro.architectures or recipe.target.arch in distro.architectures
 
 
 def _own_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -169,7 +177,7 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
     if distro.family == "own":
         yield from _no_kernel_inside(recipe)
         return
-    if distro.kernel(where.virtualization, where.arch) is None:
+    if _made_for(distro, recipe) and distro.kernel(where.virtualization, where.arch) is None:
         others = " or ".join(distro.kernel_architectures(where.virtualization))
         instead = f", or choose the architecture {others}" if others else ""
         yield Problem(
