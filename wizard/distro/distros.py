@@ -1,11 +1,12 @@
 """The distributions: presets/distros/*.toml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 from wizard import presets
+from wizard.distro.own import found
 from wizard.recipe import Recipe
 
 
@@ -112,5 +113,14 @@ def _system(table: Mapping[str, Any]) -> System:
 
 
 def of(recipe: Recipe) -> Distro:
-    """The recipe's distribution."""
-    return load(recipe.distro.name)
+    """The recipe's distribution; of a userland of the user's own, what was found in it.
+
+    Raises Failure for an own one: what `find` raises, and `unknown-init`.
+    """
+    distro = load(recipe.distro.name)
+    if distro.family != "own":
+        return distro
+    own = found.find(recipe.distro, recipe.target)
+    init = found.init_of(recipe.distro, own)
+    system = replace(distro.system, **found.names_of(own, init))
+    return replace(distro, title=own.contents.title or distro.title, init=init, system=system)

@@ -71,3 +71,21 @@ tar -C {ROOT} --one-file-system --sort=name --numeric-owner --xattrs --xattrs-in
         Run(f"as_root_apart bash -euo pipefail <<'APART'\n{script}APART"),
         Run(f"as_root rm -rf --one-file-system {ROOT}"),
     )
+
+
+def kernel_commands(release: str) -> list[str]:
+    """The commands that put the user's kernel and its modules in place, and the link that boot loaders follow.
+
+    depmod is this machine's: a userland may have none.
+    """
+    return [
+        f"tar -C {ROOT} --keep-directory-symlink -xf kernel/kernel.tar",
+        "# Where /lib is a folder of its own, the modules belong there.",
+        f"if ! [ -L {ROOT}/lib ]; then",
+        f"  mkdir -p {ROOT}/lib/modules",
+        f"  rm -rf {ROOT}/lib/modules/{release}",
+        f"  mv {ROOT}/usr/lib/modules/{release} {ROOT}/lib/modules/",
+        "fi",
+        f"depmod -b {ROOT} {release}",
+        f"ln -sfn vmlinuz-{release} {ROOT}/boot/vmlinuz",
+    ]
