@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wizard import host
-from wizard.distro import rpm, tree
+from wizard.distro import keys, rpm, tree
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step, Write
 
@@ -31,7 +31,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"zypper fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root file "
         "system of their own. Packages that were fetched once are used again.",
         (
-            *rpm.key_actions(rpm.keys(own, wanted.release)),
+            *keys.fetch(keys.of_release(own, wanted.release)),
             rpm.settings(wanted),
             Write("bootstrap/zypp.conf", CONF.format(arch=wanted.arch)),
             Write("bootstrap/repos/distribution.repo", rpm.repository_file(wanted, kept)),
