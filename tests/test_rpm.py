@@ -130,6 +130,8 @@ def test_nothing_in_it_is_of_one_machine_or_one_day(made: tuple[Kind, list[Path]
     assert text(place, "etc/machine-id") == ""
     for gone in ("etc/ssh/ssh_host_ed25519_key", "var/log/sshd", "var/cache/sshd", "var/lib/systemd/random-seed"):
         assert gone not in there
+    assert not [path for path in there if str(place.parent).lstrip("/") in path], "no folder of this machine's"
+    assert there["tmp"].mode == 0o1777
     assert not [path for path in there if path.startswith(("var/cache/", "var/log/")) and there[path].isfile()]
 
 

@@ -73,7 +73,8 @@ furnish "$root"
 {dnf}
 {rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted)}{rpm.database_anew(wanted)}
 clear_away "$root"
-umount "$root/var/cache/dnf"
+# An agent of gpg's may still hold it; it ends with this command.
+umount --lazy "$root/var/cache/dnf"
 {rpm.CLEAN}"""
 
 
