@@ -117,6 +117,7 @@ def test_the_boot_files_are_where_the_menu_looks_for_them(made: tuple[Kind, list
     assert there[f"boot/vmlinuz-{KERNEL}"].isfile()
     link = there["boot/initrd.img"].linkname
     assert (there[f"boot/{link}"].linkname or link) == kind.initramfs
+    assert f"usr/lib/modules/{KERNEL}/modules.dep" in there
     made_by = text(place, f"boot/{kind.initramfs}")
     assert made_by.startswith(f"{KERNEL}: --force --no-hostonly\n")
     assert "ena" in made_by

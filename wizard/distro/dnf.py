@@ -70,6 +70,8 @@ rm -f "$cache"/*.pid
 mkdir -p "$root/var/cache/dnf"
 mount --bind "$cache" "$root/var/cache/dnf"
 furnish "$root"
+# The initramfs is made once, below, when the users that belong into it are there (kernel-install(8)).
+export KERNEL_INSTALL_BYPASS=1
 {dnf}
 {rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted)}{rpm.database_anew(wanted)}
 clear_away "$root"
@@ -79,7 +81,7 @@ umount --lazy "$root/var/cache/dnf"
 
 
 def _kernel(wanted: Userland) -> str:
-    """The boot files: by our plugin where the kernel's own scripts did not call it, or of the user's kernel."""
+    """The boot files, by the plugin that makes them at every upgrade, or those of the user's kernel."""
     if wanted.kernel:
         packages = ",".join(wanted.distro.own["kernel_packages"])
         return f"""
@@ -92,8 +94,7 @@ for modules in "$root"/usr/lib/modules/*/; do
   version=$(basename "$modules")
   image="/usr/lib/modules/$version/vmlinuz"
   [ -e "$root$image" ] || image="/boot/vmlinuz-$version"
-  if [ ! -e "$root/boot/vmlinuz" ] || [ ! -e "$root/boot/initramfs-$version.img" ]; then
-    inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "$image"
-  fi
+  inside "$root" depmod "$version"
+  inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "$image"
 done
 """

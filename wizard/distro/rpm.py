@@ -57,7 +57,7 @@ def key_actions(rows: Iterable[Mapping[str, str]]) -> Iterator[Run]:
         yield Run(f"""\
 kept="$DOWNLOADS/keys/{fingerprint}"
 if [ ! -s "$kept" ]; then
-  curl -fsSL --retry 3 -o bootstrap/key {address}
+  curl -fsSL --retry 3 -o bootstrap/key {address} || {{ echo no key came from {address} >&2; exit 1; }}
   mv bootstrap/key "$kept"
 fi
 mkdir -m 700 bootstrap/gnupg
@@ -184,6 +184,8 @@ def database_anew(wanted: Userland) -> str:
     time = datetime.fromtimestamp(wanted.epoch, UTC).strftime("%Y-%m-%d %H:%M:%S")
     query = "rpm --root \"$root\" -qa --qf '%{nvra} %{sigmd5}\\n' | sed '/^gpg-pubkey-/d' | LC_ALL=C sort"
     return f"""
+# rpm's database says when each package came, and holds them in that order: it is written again, by a clock that stands
+# still and in the order of names, and put into the distribution's own format by its own rpm.
 {query} > bootstrap/installed
 find {places} -name '*.rpm' | awk '
   NR == FNR {{ wanted[$1 ".rpm"]; next }}

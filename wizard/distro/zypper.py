@@ -100,6 +100,7 @@ mkdir -p "$root/etc/zypp"
 for image in "$root"/usr/lib/modules/*/vmlinuz; do
   version=$(basename "$(dirname "$image")")
   cp --remove-destination "$image" "$root/boot/vmlinuz-$version"
+  inside "$root" depmod "$version"
   inside "$root" dracut --force --no-hostonly "/boot/initrd-$version" "$version"
   ln -sfn "vmlinuz-$version" "$root/boot/vmlinuz"
   ln -sfn "initrd-$version" "$root/boot/initrd"
