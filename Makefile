@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 
 # What only the tests need: machines to boot images in, a real terminal, what the kernel's Kconfig is built with, and
 # what kernels are packed with.
-TEST_PACKAGES := busybox-static pacman-package-manager makepkg gpg gpg-agent kmod skopeo umoci qemu-system-x86 seabios ovmf \
-  tmux gcc libc6-dev flex bison cpio bzip2 xz-utils lzop lz4 zstd
+TEST_PACKAGES := busybox-static pacman-package-manager makepkg gpg gpg-agent dnf zypper rpm createrepo-c kmod skopeo umoci \
+  systemd qemu-system-x86 seabios ovmf tmux gcc libc6-dev flex bison cpio bzip2 xz-utils lzop lz4 zstd
 
 # What only `make truth` needs: it builds kernels, and userlands to start with them.
 TRUTH_PACKAGES := linux-source-6.1 build-essential bc flex bison libelf-dev libssl-dev kmod cpio lz4 zstd xz-utils \

@@ -57,9 +57,10 @@ def filesystem(name: str = "filesystem") -> Package:
         name,
         files={
             **{folder: Folder() for folder in (*folders, "var", "var/cache", "var/lib", "var/log")},
+            "var/tmp": Folder(0o1777),
             **{folder: Folder(0o555) for folder in ("proc", "sys")},
             "root": Folder(0o700),
-            "tmp": Folder(0o1777),
+            **{folder: Folder(0o1777) for folder in ("tmp", "var/tmp")},
             "bin": Link("usr/bin"),
             "sbin": Link("usr/bin"),
             "lib": Link("usr/lib"),

@@ -14,6 +14,8 @@ EPOCH = 1600000000
 """When everything was built."""
 
 PACKAGER = "Packager <packager@miniature.invalid>"
+RETIRED = "Retired <retired@miniature.invalid>"
+"""One whose key has expired since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,12 @@ def distribution_keys(home: Path) -> Keys:
     """Arch's web of trust in small: no packager's key is trusted for itself, but because three masters signed it."""
     home.mkdir(mode=0o700, parents=True)
     keys = Keys(home)
-    masters = [keys.add(f"Master {number} <master{number}@miniature.invalid>") for number in (1, 2, 3)]
+    masters = [keys.add(f"Master {number} <master{number}@miniature.invalid>", at=EPOCH) for number in (1, 2, 3)]
     packager = keys.add(PACKAGER)
+    retired = keys.add(RETIRED, expires="1d", at=EPOCH)
     for master in masters:
         keys.gpg("-u", master, "--quick-sign-key", packager)
+        keys.gpg("-u", master, "--quick-sign-key", retired, at=EPOCH + 3600)
     return keys
 
 
@@ -128,9 +132,14 @@ def repository(folder: Path, name: str, packages: Iterable[Package], keys: Keys,
     paths = [package_file(package, place, arch) for package in packages]
     for path in paths:
         sign(path, keys)
-    command = ["repo-add", "-q", f"{name}.db.tar.gz", *(path.name for path in paths)]
-    subprocess.run(command, cwd=place, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    repo_add(place, name, paths)
     return place
+
+
+def repo_add(place: Path, name: str, packages: Iterable[Path]) -> None:
+    """Writes the packages into the repository's list, with their signatures where there are any."""
+    command = ["repo-add", "-q", f"{name}.db.tar.gz", *(path.name for path in packages)]
+    subprocess.run(command, cwd=place, check=True, capture_output=True, stdin=subprocess.DEVNULL)
 
 
 def sign(path: Path, keys: Keys, who: str = "packager@", at: int | None = None) -> None:
@@ -150,7 +159,7 @@ sed 's/[()]//g' "/etc/mkinitcpio.d/$2.preset" > "$folder/preset"
 cat /etc/mkinitcpio.conf.d/*.conf > "$folder/config"
 echo "$ALL_kver" > "$folder/kernel"
 rm "$folder/preset"
-cd "$folder" && touch -hcd @0 * && printf 'config\\nkernel\\n' | cpio -o -H newc | gzip -n > "$default_image"
+cd "$folder" && cat config kernel | gzip -n > "$default_image"
 rm -r "$folder"
 echo "==> Initcpio image generation successful"
 """

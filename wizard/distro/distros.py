@@ -64,6 +64,7 @@ class Distro:
     filesystem_packages: Mapping[str, tuple[str, ...]]
     bootloader_packages: Mapping[str, tuple[str, ...]]
     locale_packages: tuple[str, ...]
+    cloud_init_packages: tuple[str, ...]
     kernels: Mapping[tuple[str, str], DistroKernel]
     system: System
     unproved: str
@@ -94,6 +95,7 @@ def load(name: str) -> Distro:
         {kind: tuple(names) for kind, names in table.get("filesystem_packages", {}).items()},
         {arch: tuple(names) for arch, names in table.get("bootloader_packages", {}).items()},
         tuple(table.get("locale_packages", ())),
+        tuple(table.get("cloud_init_packages", ())),
         {
             (virtualization, arch): DistroKernel(**row)
             for virtualization, rows in table.get("kernels", {}).items()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from wizard.distro import alpine, debian, pacman
+from wizard.distro import alpine, debian, dnf, gentoo, pacman, zypper
 from wizard.distro.own import family as own
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step
@@ -24,7 +24,15 @@ class Family(Protocol):
         """The host's programs and files that the step needs, by their names in presets/host.toml."""
 
 
-FAMILIES: Mapping[str, Family] = {"alpine": alpine, "debian": debian, "own": own, "pacman": pacman}
+FAMILIES: Mapping[str, Family] = {
+    "alpine": alpine,
+    "debian": debian,
+    "dnf": dnf,
+    "gentoo": gentoo,
+    "own": own,
+    "pacman": pacman,
+    "zypper": zypper,
+}
 
 
 def family(wanted: Userland) -> Family:

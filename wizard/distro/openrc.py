@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wizard.distro.distros import Distro
-from wizard.distro.settings import METADATA_SCRIPT, Settings, chrony, preset_text
+from wizard.distro.distros import Distro, System
+from wizard.distro.settings import SCRIPTS, Settings, chrony, cloud_init
 from wizard.recipe import Recipe
 
 METADATA_SERVICE = """\
@@ -22,6 +22,21 @@ start() {{
 }}
 """
 
+GROW_SERVICE = """\
+#!/sbin/openrc-run
+description="The root file system as large as its disk"
+
+depend() {
+    need localmount
+}
+
+start() {
+    ebegin "Growing the root file system"
+    /usr/local/lib/grow-root
+    eend $?
+}
+"""
+
 
 def settings(recipe: Recipe, distro: Distro, console: str) -> Settings:
     """Services of ours, and links to all that is switched on, as `rc-update add` makes them.
@@ -31,18 +46,21 @@ def settings(recipe: Recipe, distro: Distro, console: str) -> Settings:
     names = distro.system
     getty = f"agetty.{console}"
     default = (*names.services.get("default", ()), names.ssh, names.time, getty)
-    laid_over = (
+    return (
         Settings(links={f"etc/init.d/{getty}": "agetty", **_switched_on({**names.services, "default": default})})
         + NETWORKS[names.network]
         + chrony(names)
+        + (cloud_init(recipe) if recipe.system.metadata == "cloud-init" else _first_boot(names))
     )
-    if recipe.system.metadata == "script":
-        service = METADATA_SERVICE.format(ssh=names.ssh)
-        laid_over += Settings(
-            programs={"etc/init.d/instance-metadata": service, METADATA_SCRIPT: preset_text("instance-metadata")},
-            links=_switched_on({"default": ("instance-metadata",)}),
-        )
-    return laid_over
+
+
+def _first_boot(names: System) -> Settings:
+    """What cloud-init does otherwise."""
+    services = {"instance-metadata": METADATA_SERVICE.format(ssh=names.ssh), "grow-root": GROW_SERVICE}
+    return SCRIPTS + Settings(
+        programs={f"etc/init.d/{name}": text for name, text in services.items()},
+        links=_switched_on({"default": tuple(services)}),
+    )
 
 
 def _switched_on(runlevels: Mapping[str, tuple[str, ...]]) -> dict[str, str]:

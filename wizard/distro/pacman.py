@@ -41,22 +41,22 @@ OWN_KERNEL = "own"
 
 KEYS = """\
 # pacman trusts a key when it is one that the keyring names, or when three of those have signed it. For that it wants a
-# key of its own: it is made for this once, in memory. A short path, too: gpg-agent refuses a long one.
+# key of its own: it is made for this once, in memory. A short path, too: gpg-agent refuses a long one. And where there
+# is a /run/user, two builds would speak to one agent.
 mount -t tmpfs -o mode=700 tmpfs /dev/shm
-export GNUPGHOME=/dev/shm/keys
+[ ! -d /run/user ] || mount -t tmpfs tmpfs /run/user
 trust() {
-  rm -rf "$GNUPGHOME"
-  mkdir -m 700 "$GNUPGHOME"
+  export GNUPGHOME
+  GNUPGHOME=$(mktemp -d /dev/shm/keys.XXXXXX)
   touch "$GNUPGHOME/pubring.gpg"
   gpg --batch --quiet --passphrase '' --quick-generate-key 'This build' ed25519 cert never
-  gpg --batch --quiet --import "$1.gpg"
+  gpg --batch --quiet --no-auto-check-trustdb --import "$1.gpg"
   while IFS=: read -r key _; do
-    case "$key" in ''|\\#*) ;; *) gpg --batch --quiet --yes --quick-lsign-key "$key" ;; esac
+    case "$key" in ''|\\#*) ;; *) gpg --batch --quiet --yes --no-auto-check-trustdb --quick-lsign-key "$key" ;; esac
   done < "$1-trusted"
   gpg --batch --quiet --import-ownertrust "$1-trusted"
-  while [ -e "$1-revoked" ] && read -r key; do
-    printf 'disable\\nquit\\n' | gpg --batch --quiet --command-fd 0 --no-auto-check-trustdb --edit-key "$key"
-  done < "$1-revoked"
+  # 128 of an owner's trust means that the key is disabled.
+  sed '/./s/$/:130:/' "$1-revoked" | gpg --batch --quiet --import-ownertrust
   gpg --batch --quiet --check-trustdb
 }
 into() {
@@ -215,11 +215,8 @@ def _clean_commands(wanted: Userland) -> list[str]:
     """What a package manager leaves behind, and what is only one machine's."""
     mirror = _servers(wanted.recipe.distro.mirror, wanted.distro.own, Path("/nowhere"))[0]
     return [
-        "# The instance makes its own keys and id; Arch's root has an empty password, here it has none that fits.",
-        f"rm -rf {ROOT}/etc/pacman.d/gnupg {ROOT}/var/lib/pacman/sync {ROOT}/var/cache/ldconfig/aux-cache",
-        f"rm -f {ROOT}/etc/machine-id {ROOT}/etc/ssh/ssh_host_* {ROOT}/var/lib/systemd/random-seed",
-        f"rm -f {ROOT}/etc/.pwd.lock {ROOT}/etc/{{passwd,group,shadow,gshadow}}-",
-        f"sed -i 's/^root:[^:]*:/root:*:/' {ROOT}/etc/shadow",
+        "# The instance makes its own id, and its own key for pacman; lists of packages are old at once.",
+        f"rm -rf {ROOT}/etc/machine-id {ROOT}/etc/pacman.d/gnupg {ROOT}/var/lib/pacman/sync",
         f"echo {shlex.quote(f'Server = {mirror}')} > {ROOT}/etc/pacman.d/mirrorlist",
         f"mkdir -p {ROOT}/etc/systemd/system/multi-user.target.wants",
         f"ln -sf ../pacman-init.service {ROOT}/etc/systemd/system/multi-user.target.wants/",

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 from wizard import presets
 from wizard.distro.distros import System
+from wizard.recipe import Recipe
 
 TIME_SERVER = "169.254.169.123"
 """Amazon's time service, at the same address in every VPC, without a way out of it (EC2 User Guide, set-time)."""
-
-METADATA_SCRIPT = "usr/local/lib/instance-metadata"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,13 @@ class Settings:
         return sorted({*self.files, *self.programs, *self.links})
 
 
-def preset_text(name: str) -> str:
-    """The text of presets/system/NAME: what goes into images as it stands."""
-    return (presets.ROOT / "system" / name).read_text(encoding="utf-8")
+SCRIPTS = Settings(
+    programs={
+        f"usr/local/lib/{name}": (presets.ROOT / "system" / name).read_text(encoding="utf-8")
+        for name in ("instance-metadata", "grow-root")
+    }
+)
+"""What an instance does of itself at its start, whatever its init system: presets/system."""
 
 
 def chrony(names: System) -> Settings:
@@ -46,3 +49,11 @@ makestep 1.0 3
 rtcsync
 """
     return Settings({names.chrony_file: text})
+
+
+def cloud_init(recipe: Recipe) -> Settings:
+    """cloud-init told that it is on EC2.  Its packages switch it on; the network is brought up without it."""
+    lines = ["datasource_list: [Ec2]", "network: {config: disabled}"]
+    if recipe.system.hostname:
+        lines.append("preserve_hostname: true")
+    return Settings({"etc/cloud/cloud.cfg.d/99-ami-wizard.cfg": "\n".join(lines) + "\n"})

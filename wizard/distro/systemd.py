@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from wizard.distro.distros import Distro, System
-from wizard.distro.settings import METADATA_SCRIPT, TIME_SERVER, Settings, chrony, preset_text
+from wizard.distro.settings import SCRIPTS, TIME_SERVER, Settings, chrony, cloud_init
 from wizard.recipe import Recipe
 
 UNITS = "etc/systemd/system"
 PACKAGED = "/usr/lib/systemd/system"
 """Where packages put their units; Debian 12 says /lib, which leads there."""
 
-SERIAL_GETTY = f"{PACKAGED}/serial-getty@.service"
+GETTY = f"{PACKAGED}/serial-getty@.service"
 
 NETWORKD = """\
 [Match]
@@ -28,13 +28,25 @@ NTP={TIME_SERVER}
 METADATA_SERVICE = """\
 [Unit]
 Description=The key and the name that EC2 has for this instance
-Wants=network-online.target
-After=network-online.target
+After=network.target
 Before={ssh}.service
 
 [Service]
 Type=oneshot
 ExecStart=/usr/local/lib/instance-metadata
+
+[Install]
+WantedBy=multi-user.target
+"""
+"""It waits for the network itself, for a minute at most, and only ssh waits for it: the console never does."""
+
+GROW_SERVICE = """\
+[Unit]
+Description=The root file system as large as its disk
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/lib/grow-root
 
 [Install]
 WantedBy=multi-user.target
@@ -62,18 +74,24 @@ def settings(recipe: Recipe, distro: Distro, console: str) -> Settings:
         f"{names.ssh}.service": "multi-user.target",
         **{service: target for target, services in names.services.items() for service in services},
     }
-    laid_over = (
-        _unit("ssh-host-keys.service", HOST_KEYS_SERVICE.format(ssh=names.ssh))
-        + Settings(links=_switched_on(switched_on))
-        + Settings(
-            links={f"{UNITS}/getty.target.wants/serial-getty@{console}.service": f"{PACKAGED}/serial-getty@.service"}
+    return (
+        Settings(
+            links={**_switched_on(switched_on), f"{UNITS}/getty.target.wants/serial-getty@{console}.service": GETTY}
         )
         + NETWORKS[names.network]
+        + _time(names)
+        + (cloud_init(recipe) if recipe.system.metadata == "cloud-init" else _first_boot(names))
     )
-    if recipe.system.metadata == "script":
-        laid_over += _unit("instance-metadata.service", METADATA_SERVICE.format(ssh=names.ssh))
-        laid_over += Settings(programs={METADATA_SCRIPT: preset_text("instance-metadata")})
-    return laid_over
+
+
+def _first_boot(names: System) -> Settings:
+    """What cloud-init does otherwise."""
+    return (
+        SCRIPTS
+        + _unit("instance-metadata.service", METADATA_SERVICE.format(ssh=names.ssh))
+        + _unit("ssh-host-keys.service", HOST_KEYS_SERVICE.format(ssh=names.ssh))
+        + _unit("grow-root.service", GROW_SERVICE)
+    )
 
 
 def _time(names: System) -> Settings:

@@ -45,8 +45,8 @@ def made_apart(commands: str, epoch: int) -> tuple[Run, ...]:
 
     The commands run as root with `furnish` and `clear_away` at hand, each of which takes the folder, and
     `inside FOLDER PROGRAM …`, which runs one of its programs.  They have to clear away what they furnished.
-    Afterwards what belongs in no image is removed, and the folder is packed with owners as numbers, names in order and
-    no time later than the epoch, and removed.  Of extended attributes, file capabilities alone are packed: others are
+    Afterwards what belongs in no image is removed, the folder is packed with owners as numbers, names in order and no
+    time later than the epoch, and is gone.  Of extended attributes, file capabilities alone are packed: others are
     this machine's (SELinux labels).
     """
     script = f"""{FURNISH}
