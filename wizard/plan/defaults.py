@@ -114,16 +114,18 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
     if distro.releases and recipe.distro.release not in distro.releases:
         message = f"is {recipe.distro.release!r}; {distro.title} has {', '.join(distro.releases)} here."
         yield Problem("distro.release", message, nearest(recipe.distro.release, list(distro.releases)))
+    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
+        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
     if distro.family == "own":
         yield from _own_problems(recipe)
         return
+    if distro.family == "gentoo" and recipe.distro.packages:
+        yield Problem("distro.packages", f"are given, but nothing is installed into a stage of {distro.title}.")
     for key in ("source", "checksum", "unsigned", "init"):
         if getattr(recipe.distro, key):
             yield Problem(f"distro.{key}", f"is given, but name is {recipe.distro.name!r}.", 'name = "own"')
     if not _made_for(distro, recipe):
         yield Problem("distro.name", f"{distro.title} is made for {', '.join(distro.architectures)} only.")
-    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
-        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
 
 
 def _made_for(distro: Distro, recipe: Recipe) -> bool:
@@ -164,9 +166,7 @@ def _own_problems(recipe: Recipe) -> Iterator[Problem]:
 def _checksum_of(found: Found) -> str:
     if found.image and found.image.digests:
         return f"its digest, which is {found.image.digests[-1]} now"
-    return (
-        f"what `sha256sum {found.path.name}` prints, as sha256:…" if found.kind != "a folder" else "a folder has none"
-    )
+    return f"what `sha256sum {found.path.name}` prints, as sha256:…"
 
 
 def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
