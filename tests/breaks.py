@@ -65,7 +65,7 @@ BREAKS = (
     Break(
         "wrong metadata address",
         "proof-metadata-not-reached",
-        edits={"usr/local/lib/instance-metadata": (("169.254.169.254", "169.254.169.99"), ("--retry 5", "--retry 0"))},
+        edits={"usr/local/lib/instance-metadata": (("169.254.169.254", "169.254.169.99"),)},
     ),
     Break(
         "root may not log in",

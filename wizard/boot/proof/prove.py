@@ -30,9 +30,9 @@ LARGER_BYTES = 1 << 30
 ATTEMPTS = 3
 """The port for ssh may be taken by somebody else between choosing it and using it."""
 
-AFTER_LOGIN_SECONDS = 45
+AFTER_LOGIN_SECONDS = 75
 """How long after its login prompt a system may take until ssh lets one in; on a slow machine as long as it took to
-come so far."""
+come so far.  Our own images ask for their key for a minute before they give up and say so."""
 
 AFTER_DENIAL_SECONDS = 15
 """How long an ssh server may refuse a key that was handed out."""
