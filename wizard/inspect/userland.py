@@ -24,9 +24,10 @@ METADATA = "169.254.169.254"
 TIME = "169.254.169.123"
 
 TIME_SETTINGS = (
-    *("/etc/chrony.conf", "/etc/chrony/chrony.conf", "/etc/chrony.d/*", "/etc/chrony/{conf,sources}.d/*"),
+    *("/etc/chrony.conf", "/etc/chrony/chrony.conf", "/etc/chrony.d/*", "/etc/chrony/*.d/*"),
     *("/usr/share/chrony/*.conf", "/etc/systemd/network/*", "/usr/lib/systemd/network/*"),
-    *("/{etc,usr/lib}/systemd/timesyncd.conf", "/{etc,usr/lib}/systemd/timesyncd.conf.d/*.conf"),
+    *("/etc/systemd/timesyncd.conf", "/etc/systemd/timesyncd.conf.d/*.conf"),
+    *("/usr/lib/systemd/timesyncd.conf", "/usr/lib/systemd/timesyncd.conf.d/*.conf"),
     *("/etc/ntp.conf", "/etc/ntpsec/ntp.conf", "/etc/ntpd.conf", "/etc/openntpd/ntpd.conf", "/etc/conf.d/ntpd"),
 )
 TIME_SERVICES = ("chronyd", "chrony", "systemd-timesyncd", "ntpd", "ntp", "ntpsec", "openntpd", "busybox-ntpd")
@@ -148,7 +149,8 @@ def _growth(system: System) -> Iterator[Finding]:
     if _does(system, "grow"):
         return
     grows_filesystem = any(mount.path == "/" and "x-systemd.growfs" in mount.options for mount in system.root.mounts)
-    grows_partition = bool(system.files.glob("/{etc,usr/lib}/repart.d/*.conf")) or system.root.partition.number == 0
+    repart = [*system.files.glob("/etc/repart.d/*.conf"), *system.files.glob("/usr/lib/repart.d/*.conf")]
+    grows_partition = bool(repart) or system.root.partition.number == 0
     if grows_filesystem and grows_partition:
         return
     wanted = r"\bgrowpart\b|\bresize2fs\b|\bxfs_growfs\b|filesystem resize|\bgrowroot\b"
