@@ -196,4 +196,5 @@ def who(region: str) -> str:
         if said.code == "no-network-to-aws":
             return f"Account: not checked (offline): {said.what}"
         return f"Account: {said.what} {said.do[0]}"
-    return f"Account: {found.account} as {found.arn}, by {found.source}"
+    ends = f", until {found.until}" if found.until else ""
+    return f"Account: {found.account} as {found.arn}, by {found.source}{ends}"

@@ -10,7 +10,7 @@ from wizard.cloud.session import Client
 from wizard.cloud.snapshot import delete_snapshot, started_id
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG
+from wizard.plan.steps import BUILD_TAG, NO_SNAPSHOT, fill
 from wizard.run.journal import Journal
 
 COMPARED = (
@@ -39,6 +39,22 @@ def find_by_name(ec2: Client, name: str) -> dict[str, Any] | None:
 def tag_of(image: Mapping[str, Any], key: str) -> str | None:
     """The value of a tag on an image of DescribeImages; None without such a tag."""
     return next((str(tag["Value"]) for tag in image.get("Tags", ()) if tag["Key"] == key), None)
+
+
+def check_permission(ec2: Client, parameters: Mapping[str, Any]) -> None:
+    """Asks whether we may register such an image, without doing it.  Raises access-denied.
+
+    Whatever else AWS says to a snapshot that is not there tells nothing of the permission.
+    """
+    if not parameters:
+        return
+    region = ec2.meta.region_name
+    try:
+        with aws_errors("RegisterImage", region):
+            ec2.register_image(**fill(parameters, {"<snapshot>": NO_SNAPSHOT}), DryRun=True)
+    except Failure as failure:
+        if failure.code == "access-denied":
+            raise
 
 
 def register(

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from wizard import presets
 from wizard.disk.layout import Layout, load
+from wizard.disk.layout import names as layout_names
 from wizard.distro import distros
+from wizard.distro.own.found import Found, find, init_of, kernel_of
+from wizard.explain import Failure, explain
 from wizard.recipe import Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -54,6 +57,10 @@ def target_problems(where: Target) -> Iterator[Problem]:
     unknown = region_problem(where.region)
     found = [problem for problem in target.problems(where) if not (unknown and problem.place in OF_REGION)]
     yield from filter(None, [unknown, *found])
+    if where.kms_key and not where.encrypted:
+        yield Problem("target.kms_key", "is given, but encrypted is not true.", "encrypted = true")
+    if where.kms_key and f":kms:{where.region}:" not in where.kms_key:
+        yield Problem("target.kms_key", f"is a key of another region than {where.region}.")
     if where.storage == "s3" and not any(problem.place == "target.storage" for problem in found):
         yield Problem("target.storage", "is 's3'; this version makes EBS snapshots only.", "ebs")
 
@@ -95,17 +102,66 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
         message = f"is {recipe.distro.name!r}; this version makes {', '.join(names)}."
         yield Problem("distro.name", message, nearest(recipe.distro.name, names))
         return
-    distro = distros.of(recipe)
-    if recipe.distro.release not in distro.releases:
+    distro = distros.load(recipe.distro.name)
+    if distro.releases and recipe.distro.release not in distro.releases:
         message = f"is {recipe.distro.release!r}; {distro.title} has {', '.join(distro.releases)} here."
         yield Problem("distro.release", message, nearest(recipe.distro.release, list(distro.releases)))
+    if distro.family == "own":
+        yield from _own_problems(recipe)
+        return
+    for key in ("source", "checksum", "unsigned", "init"):
+        if getattr(recipe.distro, key):
+            yield Problem(f"distro.{key}", f"is given, but name is {recipe.distro.name!r}.", 'name = "own"')
+    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
+        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
+
+
+def _own_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with a userland of the user's own."""
+    own = recipe.distro
+    if not own.source:
+        yield Problem(
+            "distro.source", 'is needed when name is "own": the path of a folder, a tar archive or an OCI image.'
+        )
+        return
+    if not Path(own.source).exists():
+        yield Problem("distro.source", f"there is no {own.source}.")
+        return
+    try:
+        found = find(own, recipe.target)
+        init_of(own, found)
+    except Failure as failure:
+        place = "distro.init" if failure.code == "unknown-init" else "distro.source"
+        yield Problem(place, explain(failure).what)
+        return
+    is_folder = found.kind == "a folder"
+    if is_folder and own.checksum:
+        yield Problem("distro.checksum", "is given, but a folder has none.", "unsigned = true")
+    elif is_folder and not own.unsigned:
+        yield Problem("distro.unsigned", "must be true for a folder: nothing tells whether it was changed.", "true")
+    elif not (own.checksum or own.unsigned):
+        message = f"is needed for {found.kind}: {_checksum_of(found)}; or say unsigned = true, and nothing is checked."
+        yield Problem("distro.checksum", message)
+    if own.packages:
+        yield Problem("distro.packages", "are given, but nothing is installed into a userland of one's own.")
+
+
+def _checksum_of(found: Found) -> str:
+    if found.image and found.image.digests:
+        return f"its digest, which is {found.image.digests[-1]} now"
+    return (
+        f"what `sha256sum {found.path.name}` prints, as sha256:…" if found.kind != "a folder" else "a folder has none"
+    )
 
 
 def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
     """A distribution without a kernel for the target."""
     if recipe.distro.name not in presets.names("distros"):
         return
-    distro, where = distros.of(recipe), recipe.target
+    distro, where = distros.load(recipe.distro.name), recipe.target
+    if distro.family == "own":
+        yield from _no_kernel_inside(recipe)
+        return
     if distro.kernel(where.virtualization, where.arch) is None:
         others = " or ".join(distro.kernel_architectures(where.virtualization))
         instead = f", or choose the architecture {others}" if others else ""
@@ -116,8 +172,16 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
+def _no_kernel_inside(recipe: Recipe) -> Iterator[Problem]:
+    try:
+        kernel_of(find(recipe.distro, recipe.target))
+    except Failure as failure:
+        if failure.code == "no-kernel-in-userland":
+            yield Problem("kernel.source", explain(failure).what, "files")
+
+
 def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
-    names, name = presets.names("layouts"), recipe.disk.layout
+    names, name = layout_names(), recipe.disk.layout
     if name and name not in names:
         yield Problem("disk.layout", f"is {name!r}; there are {', '.join(names)}.", nearest(name, names))
 
@@ -130,6 +194,10 @@ def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem("disk.layout", f"{name} {reason}.", fitting[0])
         else:
             yield Problem("target.aki", f"no layout fits it: {name} {reason}; leave it out for the newest.")
+    size, layout = recipe.disk.size_gib, load(name)
+    if size and size < layout.least_gib:
+        before = f"the partitions before the root take {layout.root.start_mib} MiB"
+        yield Problem("disk.size_gib", f"is {size}, too small for {name}: {before}.", str(layout.least_gib))
 
 
 def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -151,7 +219,7 @@ def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
 def fitting_layouts(where: Target) -> list[str]:
     """The layouts that start such a target, the default first."""
     default = DEFAULT_LAYOUT[where.virtualization]
-    fitting = [name for name in presets.names("layouts") if layout_unfit(where, load(name)) is None]
+    fitting = [name for name in layout_names() if layout_unfit(where, load(name)) is None]
     return sorted(fitting, key=lambda name: (name != default, name))
 
 

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from wizard import questions
+from wizard.disk.image import notes
 from wizard.disk.layout import DiskIds, Layout, Partition, fstab, load
 from wizard.explain import Failure
 from wizard.plan.build import identity
@@ -12,22 +13,28 @@ from wizard.questions import Answers
 ASSUMED_GIB = 4
 """What the map is drawn with when the size follows from the content."""
 
-SMALLEST_BOX = 11
+TABLES = {"gpt": "GPT partition table", "dos": "MBR partition table", "none": "No partition table"}
 
 
 def disk(answers: Answers, width: int) -> Iterator[str]:
     """The lines for the Disk screen."""
     layout = layout_of(answers)
     size = questions.value("disk.size_gib", answers)
-    gib = int(size) if size.isascii() and size.isdigit() and int(size) > 0 else ASSUMED_GIB
-    size_words = f"{gib} GiB" if size else f"drawn for {ASSUMED_GIB} GiB: the size follows from the content"
-    yield f"{layout.table.upper()} partition table, {size_words}"
+    assumed = max(ASSUMED_GIB, layout.least_gib + 1)
+    gib = int(size) if size.isascii() and size.isdigit() and int(size) > 0 else assumed
+    size_words = f"{gib} GiB" if size else f"drawn for {gib} GiB: the size follows from the content"
+    table = TABLES[layout.table]
+    yield f"{table}, {size_words}"
     yield from partition_map(layout, gib * 1024, width)
     for part in layout.partitions:
         extent = f"{part.size_mib} MiB" if part.size_mib else "the rest"
-        yield f"  {part.number:>2}  {part.name:<5} {part.filesystem:<10} {part.mount or 'not mounted':<12} {extent}"
+        number = part.number if layout.table != "none" else ""
+        yield f"  {number:>2}  {part.name:<5} {part.filesystem:<10} {part.mount or 'not mounted':<12} {extent}"
     yield ""
     yield from textwrap.wrap(layout.why, width)
+    for note in notes(layout):
+        yield ""
+        yield from textwrap.wrap(note, width)
     yield ""
     yield "/etc/fstab"
     yield from fstab(layout, ids_of(answers)).splitlines()
@@ -35,16 +42,7 @@ def disk(answers: Answers, width: int) -> Iterator[str]:
 
 def partition_map(layout: Layout, total_mib: int, width: int) -> list[str]:
     """The disk as boxes in their order on it, as wide as the partitions are large; none too small to name."""
-    fixed = sum(part.size_mib or 0 for part in layout.partitions)
-    room = max(width - len(layout.partitions) - 1, SMALLEST_BOX * len(layout.partitions))
-
-    def wanted(part: Partition) -> int:
-        mib = part.size_mib or max(total_mib - fixed, 1)
-        return max(SMALLEST_BOX, round(room * mib / total_mib))
-
-    boxes = [wanted(part) for part in layout.partitions]
-    # The largest one gives what the small ones got too much.
-    boxes[boxes.index(max(boxes))] -= sum(boxes) - room
+    boxes = _boxes(layout, total_mib, width - len(layout.partitions) - 1)
 
     def row(left: str, between: str, right: str, cells: list[str]) -> str:
         return left + between.join(cells) + right
@@ -53,6 +51,24 @@ def partition_map(layout: Layout, total_mib: int, width: int) -> list[str]:
     systems = [f" {part.filesystem}".ljust(box)[:box] for part, box in zip(layout.partitions, boxes, strict=True)]
     edge = ["─" * box for box in boxes]
     return [row("┌", "┬", "┐", edge), row("│", "│", "│", names), row("│", "│", "│", systems), row("└", "┴", "┘", edge)]
+
+
+def _boxes(layout: Layout, total_mib: int, room: int) -> list[int]:
+    """How wide each box is: those too small for their names get what these need, the others share the rest to scale."""
+    fixed = sum(part.size_mib or 0 for part in layout.partitions)
+    mib = {part: part.size_mib or max(total_mib - fixed, 1) for part in layout.partitions}
+    least = {part: max(len(part.name), len(part.filesystem)) + 2 for part in layout.partitions}
+    boxes: dict[Partition, int] = {}
+    rest = list(layout.partitions)
+    while rest:
+        share = (room - sum(boxes.values())) / sum(mib[part] for part in rest)
+        small = [part for part in rest if mib[part] * share < least[part]]
+        boxes |= {part: least[part] if small else round(mib[part] * share) for part in small or rest}
+        rest = [part for part in rest if part not in boxes]
+    widest = max(layout.partitions, key=lambda part: boxes[part])
+    # What rounding took or gave; of boxes that do not fit at all, none is made smaller.
+    boxes[widest] = max(boxes[widest] + room - sum(boxes.values()), least[widest])
+    return [boxes[part] for part in layout.partitions]
 
 
 def layout_of(answers: Answers) -> Layout:

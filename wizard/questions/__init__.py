@@ -3,7 +3,7 @@
 from typing import Any
 
 from wizard.questions.kinds import Answers, Default, Option, Question, narrowed
-from wizard.questions.values import CARRIED, LINES, every, find, tables, target_of, value
+from wizard.questions.values import CARRIED, LINES, distro_of, every, find, tables, target_of, value
 from wizard.recipe import Recipe, from_answers, problems_of
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Question",
     "answers_of",
     "ask",
+    "distro_of",
     "find",
     "invalid",
     "known",

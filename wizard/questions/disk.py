@@ -1,7 +1,7 @@
 """The questions about the disk."""
 
-from wizard import presets
 from wizard.disk.layout import load
+from wizard.disk.layout import names as layout_names
 from wizard.plan.defaults import default_layout, layout_unfit
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
 from wizard.questions.values import target_of
@@ -10,7 +10,7 @@ from wizard.questions.values import target_of
 def _layout_options(answers: Answers) -> list[Option]:
     where = target_of(answers)
     found = []
-    for name in presets.names("layouts"):
+    for name in layout_names():
         layout = load(name)
         unfit = layout_unfit(where, layout)
         found.append(Option(name, name, layout.title, f"it {unfit}" if unfit else ""))

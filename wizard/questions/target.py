@@ -4,8 +4,9 @@ import functools
 from dataclasses import replace
 from typing import Any
 
-from wizard import host, presets
+from wizard import host
 from wizard.disk.layout import load
+from wizard.disk.layout import names as layout_names
 from wizard.plan.defaults import DEFAULT_LAYOUT
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
 from wizard.questions.values import value
@@ -131,7 +132,7 @@ def _default_aki(answers: Answers) -> Default:
 def _table(answers: Answers) -> str:
     """The partition table that the AKI has to read: of the layout that was chosen, or of the default one."""
     chosen = answers.get("disk.layout")
-    if chosen in presets.names("layouts") and "paravirtual" in load(chosen).virtualization:
+    if chosen in layout_names() and "paravirtual" in load(chosen).virtualization:
         return load(chosen).table
     return load(DEFAULT_LAYOUT["paravirtual"]).table
 

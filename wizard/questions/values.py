@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.questions.kinds import Answers, Question
-from wizard.recipe import Target
+from wizard.recipe import Distro, Target
 
 CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
@@ -59,12 +59,23 @@ def target_of(answers: Answers) -> Target:
     return Target.model_validate(tables(answers, "target")["target"])
 
 
+def distro_of(answers: Answers) -> Distro:
+    """Which userland is meant: its name, and of one's own its place."""
+    source = answers.get("distro.source")
+    name = value("distro.name", answers)
+    return Distro(name=name, source=_absolute(source) if source and name == "own" else None)
+
+
 def _typed(question: Question, text: str) -> Any:
     if question.kind == "list":
         return text.split()
     if question.kind == "number":
         return int(text) if text.isascii() and text.isdigit() else text
     if question.kind == "path":
-        # Seen from where the user is; the recipe will lie somewhere else.
-        return str(Path(text).expanduser().absolute())
+        return _absolute(text)
     return text
+
+
+def _absolute(path: str) -> str:
+    """A path as seen from where the user is; the recipe will lie somewhere else."""
+    return str(Path(path).expanduser().absolute())
