@@ -65,7 +65,8 @@ def _inspected(disk: Disk, keys_meant: tuple[str, ...]) -> Inspection:
 
 def _name(root: Root) -> str | None:
     """What the system calls itself.  Source: os-release(5)."""
-    lines = (root.files.text("/etc/os-release") or "").splitlines()
+    text = root.files.text("/etc/os-release") or root.files.text("/usr/lib/os-release") or ""
+    lines = text.splitlines()
     return next((line[12:].strip("\"'")[:LONGEST_NAME] for line in lines if line.startswith("PRETTY_NAME=")), None)
 
 

@@ -20,6 +20,11 @@ GROWING_INITRAMFS = (
     "/usr/share/mkinitfs/initramfs-growroot",
 )
 
+GETTY_GENERATORS = tuple(
+    f"{folder}/systemd/system-generators/systemd-getty-generator" for folder in ("/usr/lib", "/lib")
+)
+"""Starts a prompt on every serial console that the kernel is told of.  Source: systemd-getty-generator(8)."""
+
 METADATA = "169.254.169.254"
 TIME = "169.254.169.123"
 
@@ -123,18 +128,17 @@ def _hostname(system: System) -> Iterator[Finding]:
 
 
 def _console(system: System, entries: list[BootEntry]) -> Iterator[Finding]:
-    """systemd starts a prompt on every serial console that the kernel is told of, and on hvc0."""
+    """Whether something is written to a console that EC2 shows, and whether one can log in there."""
     told = {word.removeprefix("console=").split(",")[0] for entry in entries for word in entry.arguments}
     consoles = ("ttyS0", "hvc0", "ttyAMA0")
-    if entries and not told & set(consoles):
+    is_told = bool(told & set(consoles))
+    if entries and not is_told:
         yield finding("kernel-without-console", entries[0].menu)
-    if system.has("/usr/lib/systemd/system-generators/systemd-getty-generator", "/lib/systemd/systemd"):
-        if not told & set(consoles) and not system.starts("serial-getty@"):
-            yield finding("no-getty")
+    if system.starts("serial-getty@", *(f"agetty.{console}" for console in consoles)):
         return
     inittab = "\n".join(text for _, text in system.texts("/etc/inittab", "/etc/init/*.conf"))
     has_line = re.search(r"getty.*\b(ttyS0|hvc0|ttyAMA0|console)\b|\b(ttyS0|hvc0|ttyAMA0).*getty", inittab)
-    if not has_line and not system.starts(*(f"agetty.{console}" for console in consoles)):
+    if not has_line and not (is_told and system.has(*GETTY_GENERATORS)):
         yield finding("no-getty")
 
 
