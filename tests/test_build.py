@@ -231,6 +231,19 @@ def test_no_password_no_host_key_and_no_machine_id_is_in_the_userland(hvm: dict[
     assert read("cat /etc/machine-id") == ""
 
 
+@pytest.mark.parametrize("kind", ["hvm", "classic"])
+def test_inspect_finds_nothing_wrong_with_a_real_image(kind: str, request: pytest.FixtureRequest) -> None:
+    done = ami_wizard("inspect", request.getfixturevalue(kind)["image"], "--json")
+    said = json.loads(done.stdout)
+    assert said["system"] == "Debian GNU/Linux 12 (bookworm)"
+    modes = {"hvm": ["legacy-bios", "uefi"], "classic": ["paravirtual"]}[kind]
+    assert [way["mode"] for way in said["boots_by"]] == modes
+    profile = {"hvm": "hvm-x86_64", "classic": "pv-x86_64"}[kind]
+    assert said["kernel"]["verdicts"] == {profile: {"boots": True, "reachable": True}}
+    assert [one["what"] for one in said["findings"]] == []
+    assert done.returncode == 0
+
+
 def test_clean_removes_what_a_build_made_and_twice_does_no_harm(hvm: dict[str, Any], in_world: Path) -> None:
     made = build(in_world, RECIPE.format(name="to-be-removed"))
     assert ami_wizard("clean", made["build"], "--cloud", "--yes").returncode == 0

@@ -34,6 +34,16 @@ def test_plain_microcode_before_the_packed_rest_is_passed_over(tmp_path: Path) -
     assert "xen_blkfront" in modules_in(tmp_path / "initrd")
 
 
+def test_zeros_without_end_are_not_read_to_their_end(tmp_path: Path) -> None:
+    """A file that is all hole takes no room on the disk, and would take minutes to read in steps of four bytes."""
+    with (tmp_path / "initrd").open("wb") as file:
+        file.write(cpio(*NAMES))
+        file.truncate(64 << 30)
+    with pytest.raises(Failure) as error:
+        modules_in(tmp_path / "initrd")
+    assert error.value.code == "not-an-initramfs"
+
+
 def test_what_the_real_cpio_makes_is_read(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)

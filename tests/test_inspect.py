@@ -1,6 +1,9 @@
 """`ami-wizard inspect`: nothing is said against an image as it should be, and everything against one that is not."""
 
+import contextlib
 import json
+import os
+import random
 import re
 from pathlib import Path
 
@@ -8,9 +11,10 @@ import pytest
 from images import MIB, Files, Part, disk, run
 from kernels import RELEASE
 from real_builds import ami_wizard
-from userlands import ALL, ARGUMENTS, DEBIAN, ROOT_UUID, SYSTEMD, WANTS, Tree, image
+from userlands import ALL, ARGUMENTS, DEBIAN, ROOT_UUID, SCRIPT, SYSTEMD, WANTS, Tree, image
 
 from wizard import presets
+from wizard.explain import Failure
 from wizard.inspect.findings import SEVERITIES
 from wizard.inspect.image import Inspection, inspect
 
@@ -153,12 +157,7 @@ LACKING: dict[str, tuple[Tree, str]] = {
         {**DEBIAN, "usr/local/lib/metadata": "#!/bin/sh\ncurl http://169.254.169.254/latest/meta-data/public-keys/0\n"},
         "key-without-imdsv2",
     ),
-    "imdsv2-only": (
-        {**DEBIAN, "usr/local/lib/metadata": (presets.ROOT / "system/instance-metadata.sh").read_text()}
-        if (presets.ROOT / "system/instance-metadata.sh").exists()
-        else DEBIAN,
-        "key-without-imdsv1",
-    ),
+    "imdsv2-only": ({**DEBIAN, "usr/local/lib/metadata": SCRIPT.replace(" || token=", "")}, "key-without-imdsv1"),
     "key-after-ssh": (
         {**DEBIAN, "etc/systemd/system/metadata.service": "[Service]\nExecStart=/usr/local/lib/metadata\n"},
         "key-after-ssh",
@@ -318,3 +317,38 @@ def test_units_and_scripts_are_followed_to_what_they_call(tmp_path: Path) -> Non
         "opt/agent/start": str(DEBIAN["usr/local/lib/metadata"]),
     }
     assert codes(image(tmp_path, tree)) == []
+
+
+@pytest.mark.parametrize("kind", ["ext4", "btrfs", "xfs"])
+def test_damage_anywhere_never_stops_the_inspection(kind: str, tmp_path: Path) -> None:
+    tree = Files(tmp_path / "root", ALL["fedora"]).folder
+    made = disk(tmp_path / "disk.img", "dos", Part(kind, tree, {"ext4": 24, "btrfs": 128, "xfs": 300}[kind]))
+    whole = made.read_bytes()
+    used = [at for at in range(0, len(whole), 512) if any(whole[at : at + 512])]
+    rng = random.Random(kind)
+    for _ in range(25):
+        changes = [(rng.choice(used) + rng.randrange(512), rng.randbytes(rng.choice((1, 2, 8)))) for _ in range(60)]
+        with made.open("r+b") as file:
+            for place, data in changes:
+                os.pwrite(file.fileno(), data, place)
+        with contextlib.suppress(Failure):
+            assert codes(made), "an image that was as it should not be before cannot have become fine"
+        with made.open("r+b") as file:
+            for place, data in changes:
+                os.pwrite(file.fileno(), whole[place : place + len(data)], place)
+
+
+def test_texts_that_are_made_to_take_long_do_not(tmp_path: Path) -> None:
+    """Each of these took minutes or raised, with an innocent pattern."""
+    wild = "*a" * 100
+    hostile: Tree = {
+        "etc/inittab": "getty " * 40_000,
+        "etc/network/interfaces": "\n" * 300_000 + " " * 300_000,
+        "etc/ssh/sshd_config": f"Include /etc/ssh/{{{wild} /etc/ssh/{wild} /etc/ssh/{'{a,b}' * 40} [z-a] ]\n",
+        f"etc/ssh/{'a' * 250}": "x",
+        "etc/udev/rules.d/70-persistent-net.rules": "x" + "ATTR" * 20_000,
+        "etc/fstab": f"{ROOT_LINE}/dev/xvda{'9' * 5000} /a\\999 btrfs subvolid={'9' * 5000} 0 0\n",
+        "etc/systemd/system/multi-user.target.wants/{a,*[.service": "-> /nowhere",
+    }
+    found = codes(image(tmp_path, {**ALL["alpine"], **hostile}))
+    assert "no-getty" in found

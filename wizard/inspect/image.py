@@ -18,6 +18,7 @@ from wizard.inspect.system import System
 from wizard.inspect.userland import userland_findings
 
 NAMED_BLIND = 5
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ def _inspected(disk: Disk, keys_meant: tuple[str, ...]) -> Inspection:
 
 def _name(root: Root) -> str | None:
     """What the system calls itself.  Source: os-release(5)."""
-    lines = (root.files.text("/etc/os-release") or "").splitlines()
-    return next((line[12:].strip("\"'") for line in lines if line.startswith("PRETTY_NAME=")), None)
+    text = root.files.text("/etc/os-release") or root.files.text("/usr/lib/os-release") or ""
+    lines = text.splitlines()
+    return next((line[12:].strip("\"'")[:LONGEST_NAME] for line in lines if line.startswith("PRETTY_NAME=")), None)
 
 
 def _blind(root: Root) -> Iterator[Finding]:

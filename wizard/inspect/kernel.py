@@ -12,7 +12,7 @@ from wizard.inspect.findings import Finding, finding
 from wizard.inspect.menus import BootEntry
 from wizard.inspect.system import System
 from wizard.kernel import config
-from wizard.kernel.audit import Start, Verdict
+from wizard.kernel.audit import Start, Verdict, profiles_for
 from wizard.kernel.config import KernelConfig
 from wizard.kernel.image import KernelImage
 from wizard.kernel.initramfs import modules_of
@@ -63,7 +63,7 @@ def look_at_kernel(
     verdicts = tuple(_verdicts(subject, ways, start))
     count = len(modules) if modules is not None and initramfs else None
     found = FoundKernel(path, image, config_path, folder, initramfs, count, verdicts)
-    return found, [*wrong, *_findings(found, subject)]
+    return found, [*wrong, *_findings(found, subject, ways)]
 
 
 def _newest(system: System) -> str | None:
@@ -108,16 +108,15 @@ def _verdicts(subject: Subject, ways: Iterable[Way], start: Start) -> Iterator[V
     arch = known_of(subject).arch
     kinds = {"pv" if way.mode == "paravirtual" else "hvm" for way in ways}
     for name in (f"pv-{arch}", f"hvm-{arch}"):
-        if name.partition("-")[0] in kinds:
-            try:
-                yield from judged(subject, name, start).verdicts
-            except Failure:  # no instance has this architecture in this kind
-                continue
+        if name.partition("-")[0] in kinds and name in profiles_for(arch):
+            yield from judged(subject, name, start).verdicts
 
 
-def _findings(found: FoundKernel, subject: Subject) -> Iterator[Finding]:
+def _findings(found: FoundKernel, subject: Subject, ways: list[Way]) -> Iterator[Finding]:
     if found.modules is None and known_of(subject).value("MODULES") in ("y", None):
         yield finding("no-modules", f"/lib/modules/{found.image.version}", version=found.image.version)
+    if ways and not found.verdicts:
+        yield finding("kernel-not-judged", found.path, arch=known_of(subject).arch or "an unknown architecture")
     for verdict in found.verdicts:
         facts = {"title": profile(verdict.profile).title, "profile": verdict.profile}
         for severity, failed in (("boot", verdict.boots is False), ("access", verdict.reachable is False)):

@@ -7,11 +7,10 @@ from functools import cache
 
 from wizard import presets
 from wizard.disk.read import Node, Tree
-from wizard.disk.read.tree import path_pattern
 from wizard.inspect.findings import Finding, finding
 
 NAMED = 3
-MOST_KEPT = 1000
+LOOKED_INTO = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def _breaks(rule: Rule, files: Tree, path: str, node: Node) -> bool:
     if rule.contains is None:
         return True
     stream = files.stream(path)
-    return stream is not None and rule.contains.search(stream.peek(min(node.size, 65536))) is not None
+    return stream is not None and rule.contains.search(stream.peek(min(node.size, LOOKED_INTO))) is not None
 
 
 def _is_meant(files: Tree, path: str, meant: set[str]) -> bool:
@@ -85,7 +84,7 @@ def _key(line: str) -> str:
 def _add(found: _Found, path: str, node: Node) -> None:
     found.count += 1
     found.size += node.size
-    if len(found.paths) < MOST_KEPT:
+    if len(found.paths) < NAMED:
         found.paths.append(path)
 
 
@@ -101,3 +100,13 @@ def _amount(size: int) -> str:
 
 def _one_of(patterns: Iterable[str]) -> "re.Pattern[str]":
     return re.compile("|".join(f"(?:{path_pattern(one).pattern})" for one in patterns), re.DOTALL)
+
+
+def path_pattern(pattern: str) -> "re.Pattern[str]":
+    """A pattern for whole paths: "*" and "?" stay within a name, "**" does not, {a,b} is one of both."""
+    pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")"}
+    written, depth = "", 0
+    for part in re.split(r"(\*\*/|\*\*|[*?{},])", pattern):
+        depth += {"{": 1, "}": -1}.get(part, 0)
+        written += "|" if part == "," and depth else pieces.get(part, re.escape(part))
+    return re.compile(written, re.DOTALL)

@@ -20,13 +20,19 @@ GROWING_INITRAMFS = (
     "/usr/share/mkinitfs/initramfs-growroot",
 )
 
+GETTY_GENERATORS = tuple(
+    f"{folder}/systemd/system-generators/systemd-getty-generator" for folder in ("/usr/lib", "/lib")
+)
+"""Starts a prompt on every serial console that the kernel is told of.  Source: systemd-getty-generator(8)."""
+
 METADATA = "169.254.169.254"
 TIME = "169.254.169.123"
 
 TIME_SETTINGS = (
-    *("/etc/chrony.conf", "/etc/chrony/chrony.conf", "/etc/chrony.d/*", "/etc/chrony/{conf,sources}.d/*"),
+    *("/etc/chrony.conf", "/etc/chrony/chrony.conf", "/etc/chrony.d/*", "/etc/chrony/*.d/*"),
     *("/usr/share/chrony/*.conf", "/etc/systemd/network/*", "/usr/lib/systemd/network/*"),
-    *("/{etc,usr/lib}/systemd/timesyncd.conf", "/{etc,usr/lib}/systemd/timesyncd.conf.d/*.conf"),
+    *("/etc/systemd/timesyncd.conf", "/etc/systemd/timesyncd.conf.d/*.conf"),
+    *("/usr/lib/systemd/timesyncd.conf", "/usr/lib/systemd/timesyncd.conf.d/*.conf"),
     *("/etc/ntp.conf", "/etc/ntpsec/ntp.conf", "/etc/ntpd.conf", "/etc/openntpd/ntpd.conf", "/etc/conf.d/ntpd"),
 )
 TIME_SERVICES = ("chronyd", "chrony", "systemd-timesyncd", "ntpd", "ntp", "ntpsec", "openntpd", "busybox-ntpd")
@@ -122,18 +128,17 @@ def _hostname(system: System) -> Iterator[Finding]:
 
 
 def _console(system: System, entries: list[BootEntry]) -> Iterator[Finding]:
-    """systemd starts a prompt on every serial console that the kernel is told of, and on hvc0."""
+    """Whether something is written to a console that EC2 shows, and whether one can log in there."""
     told = {word.removeprefix("console=").split(",")[0] for entry in entries for word in entry.arguments}
     consoles = ("ttyS0", "hvc0", "ttyAMA0")
-    if entries and not told & set(consoles):
+    is_told = bool(told & set(consoles))
+    if entries and not is_told:
         yield finding("kernel-without-console", entries[0].menu)
-    if system.has("/usr/lib/systemd/system-generators/systemd-getty-generator", "/lib/systemd/systemd"):
-        if not told & set(consoles) and not system.starts("serial-getty@"):
-            yield finding("no-getty")
+    if system.starts("serial-getty@", *(f"agetty.{console}" for console in consoles)):
         return
     inittab = "\n".join(text for _, text in system.texts("/etc/inittab", "/etc/init/*.conf"))
     has_line = re.search(r"getty.*\b(ttyS0|hvc0|ttyAMA0|console)\b|\b(ttyS0|hvc0|ttyAMA0).*getty", inittab)
-    if not has_line and not system.starts(*(f"agetty.{console}" for console in consoles)):
+    if not has_line and not (is_told and system.has(*GETTY_GENERATORS)):
         yield finding("no-getty")
 
 
@@ -148,7 +153,8 @@ def _growth(system: System) -> Iterator[Finding]:
     if _does(system, "grow"):
         return
     grows_filesystem = any(mount.path == "/" and "x-systemd.growfs" in mount.options for mount in system.root.mounts)
-    grows_partition = bool(system.files.glob("/{etc,usr/lib}/repart.d/*.conf")) or system.root.partition.number == 0
+    repart = [*system.files.glob("/etc/repart.d/*.conf"), *system.files.glob("/usr/lib/repart.d/*.conf")]
+    grows_partition = bool(repart) or system.root.partition.number == 0
     if grows_filesystem and grows_partition:
         return
     wanted = r"\bgrowpart\b|\bresize2fs\b|\bxfs_growfs\b|filesystem resize|\bgrowroot\b"

@@ -17,6 +17,8 @@ HEADER = 110
 NAME_AT, SIZE_AT = 94, 54
 LONGEST_NAME = 4096
 ENDS = "TRAILER!!!"
+MOST_PADDING = 1 << 20
+"""Zeros between two archives fill up a sector or a page."""
 MOST = 2 << 30
 """As much of the content is read; the largest real ones, with all drivers and firmware, have half of that."""
 
@@ -48,9 +50,12 @@ def modules_of(path: Path, packed: Stream) -> frozenset[str]:
 
 def _start(packed: Stream) -> bytes:
     """The first bytes of the next archive, behind the zeros; none at the end."""
-    while (ahead := packed.peek(4)) and not ahead.strip(b"\0"):
+    for _ in range(MOST_PADDING // 4):
+        ahead = packed.peek(4)
+        if not ahead or ahead.strip(b"\0"):
+            return packed.peek(6)
         packed.skip(len(ahead))
-    return packed.peek(6)
+    raise ValueError("it is filled up with zeros")
 
 
 def _segment(packed: Stream, start: bytes) -> set[str]:

@@ -80,7 +80,7 @@ def _mounts(disk: Disk, fstab: str) -> Iterator[Mount]:
     for line in fstab.splitlines()[:1000]:
         fields = line.split()
         if len(fields) >= 3 and not fields[0].startswith("#"):
-            path = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), fields[1])
+            path = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1])
             options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
             yield Mount(fields[0], path, fields[2], options, named(disk, fields[0]))
 
@@ -101,7 +101,7 @@ def named(disk: Disk, spec: str) -> Partition | None:
             return part
     if by := re.fullmatch(r"/dev/disk/by-(uuid|label|partuuid|partlabel)/(.+)", spec):
         return named(disk, f"{by[1].upper()}={by[2]}")
-    device = re.fullmatch(r"/dev/(?:(?:xvd|sd|vd|hd)a(\d*)|nvme0n1(?:p(\d+))?)", spec)
+    device = re.fullmatch(r"/dev/(?:(?:xvd|sd|vd|hd)a([0-9]{0,3})|nvme0n1(?:p([0-9]{1,3}))?)", spec)
     return disk.partition(int(device[1] or device[2] or 0)) if device else None
 
 
@@ -112,7 +112,7 @@ def _driver(mount: Mount) -> Driver | None:
         return driver
     for option in mount.options:
         name, _, value = option.partition("=")
-        if name == "subvolid" and value.isdigit():
+        if name == "subvolid" and re.fullmatch(r"[0-9]{1,19}", value):
             return driver.of_volume(int(value))
         if name == "subvol":
             top = Tree({"/": driver.of_volume(5)})

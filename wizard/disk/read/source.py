@@ -8,7 +8,7 @@ CHUNK = 1 << 20
 MOST_BYTES = 4 << 30
 """Of all that is read and unpacked from one image: a full 60,000-file system costs less than a tenth of it."""
 
-MOST_READS = 3_000_000
+MOST_READS = 2_000_000
 """A walk through 60,000 files takes about 150,000.  This many take a minute or so."""
 
 

@@ -2,8 +2,10 @@
 
 import re
 import stat
+import struct
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -15,7 +17,7 @@ Found = TypeVar("Found")
 MOST_LINKS = 40
 """As many symbolic links in one path as Linux follows (path_resolution(7))."""
 
-MOST_FILE = 16 << 20
+MOST_FILE = 4 << 20
 """What `read` gives at most: the files that it is meant for are settings."""
 
 MOST_NAMES = 500_000
@@ -23,8 +25,18 @@ MOST_NAMES = 500_000
 
 MOST_BLIND = 50
 
+MOST_WALKED = 256 << 20
+"""Bytes that a walk may hold at worst, were all that it meets folders: enough for 400,000 files."""
+
+MOST_GLOBBED = 20_000
+"""So many paths may fit a pattern."""
+
 LONGEST_PATH = 4096
 """As long as a path of Linux may be (PATH_MAX)."""
+
+
+DAMAGE = (Unreadable, struct.error, IndexError)
+"""How it shows that something is not as its format says: a structure may also be shorter than it must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +172,17 @@ class Tree:
         return self._looking(path, listed) or []
 
     def glob(self, pattern: str) -> list[str]:
-        """The paths that fit, sorted; "*", "?" and {a,b} stand for parts of one name."""
+        """The paths that fit, sorted; "*", "?" and [..] stand for parts of one name.  The pattern may be anybody's."""
         found = [""]
-        for part in re.split(r"/(?![^{}]*\})", pattern.strip("/")):
-            if re.search(r"[*?{]", part):
-                fits = _name_pattern(part)
-                found = [f"{path}/{name}" for path in found for name in self.names(path or "/") if fits(name)]
+        for part in pattern.strip("/").split("/"):
+            if re.search(r"[*?[]", part):
+                names = ((path, name) for path in found for name in self.names(path or "/"))
+                found = [f"{path}/{name}" for path, name in names if fnmatchcase(name, part)]
             else:
                 found = [f"{path}/{part}" for path in found]
+            if len(found) > MOST_GLOBBED:
+                self._note(pattern, Unreadable(f"more than {MOST_GLOBBED:,} paths fit"))
+                found = found[:MOST_GLOBBED]
         return [path for path in found if self.stat(path, follow=False)]
 
     def walk(self, top: str = "/") -> Iterator[tuple[str, Node]]:
@@ -175,6 +190,7 @@ class Tree:
         start = self._looking(top, lambda: self._resolve(top, True))
         seen: set[tuple[int, tuple[int, ...]]] = set()
         waiting = [start] if start and start.node.is_folder else []
+        held = 0
         while waiting:
             folder = waiting.pop()
             if (id(folder.driver), folder.node.key) in seen:
@@ -182,6 +198,10 @@ class Tree:
             seen.add((id(folder.driver), folder.node.key))
             inner = []
             for place in self._inside(folder):
+                held += 200 + len(place.path) + len(place.node.raw)
+                if held > MOST_WALKED:
+                    self._note(top, Unreadable("there are more files than in any real system"))
+                    return
                 yield place.path, place.node
                 inner += [place] if place.node.is_folder else []
             waiting += reversed(inner)
@@ -201,18 +221,18 @@ class Tree:
     def _looking(self, path: str, look: Callable[[], Found | None]) -> Found | None:
         try:
             return look()
-        except Unreadable as error:
+        except DAMAGE as error:
             self._note(path, error)
             return None
 
-    def _note(self, path: str, error: Unreadable) -> None:
+    def _note(self, path: str, error: Exception) -> None:
         if len(self.blind) < MOST_BLIND:
-            self.blind[path] = str(error)
+            self.blind[path] = str(error) if isinstance(error, Unreadable) else "its structures are damaged"
 
     def _noting(self, path: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
         try:
             yield from pieces
-        except Unreadable as error:
+        except DAMAGE as error:
             self._note(path, error)
             raise Damaged(str(error)) from error
 
@@ -268,21 +288,6 @@ class Tree:
                 self._kept = len(listed)
             self._names[key] = listed
         return self._names[key]
-
-
-def path_pattern(pattern: str) -> "re.Pattern[str]":
-    """A pattern for whole paths: "*" and "?" stay within a name, "**" does not, {a,b} is one of both."""
-    pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")"}
-    written, depth = "", 0
-    for part in re.split(r"(\*\*/|\*\*|[*?{},])", pattern):
-        depth += {"{": 1, "}": -1}.get(part, 0)
-        written += "|" if part == "," and depth else pieces.get(part, re.escape(part))
-    return re.compile(written, re.DOTALL)
-
-
-def _name_pattern(pattern: str) -> Callable[[str], bool]:
-    compiled = path_pattern(pattern)
-    return lambda name: compiled.fullmatch(name) is not None
 
 
 def _parts(path: str) -> list[str]:
