@@ -103,12 +103,12 @@ def _of_xfs(file: Path, path: str) -> Facts:
 
 
 def _of_btrfs(file: Path, path: str) -> Facts:
-    tree = out("btrfs", "inspect-internal", "dump-tree", "-t", "fs", str(file))
-    entry = r"key \((\d+) DIR_INDEX \d+\) .*\n\s+location key \((\d+) INODE_ITEM 0\) .*\n.*\n\s+name: (.*)"
-    entries = {(folder, name): inode for folder, inode, name in re.findall(entry, tree)}
-    inode = "256"
+    """A subvolume is a tree of its own, which the folder's entry names in place of an inode."""
+    tree, inode = _btrfs_tree(file, "fs"), "256"
     for name in [part for part in path.split("/") if part]:
-        inode = entries[inode, name]
+        entry = rf"key \({inode} DIR_INDEX \d+\) .*\n\s+location key \((\d+) (INODE|ROOT)_ITEM .*\n.*\n\s+name: (.*)"
+        number, kind = next((number, kind) for number, kind, found in re.findall(entry, tree) if found == name)
+        tree, inode = (tree, number) if kind == "INODE" else (_btrfs_tree(file, number), "256")
     item = rf"key \({inode} INODE_ITEM 0\) [^k]*?mode (\d+) links (\d+) uid (\d+) gid (\d+) [^k]*?mtime (\d+)"
     found = re.search(item, tree.replace("block group", ""))
     assert found, path
@@ -116,9 +116,13 @@ def _of_btrfs(file: Path, path: str) -> Facts:
     return Facts(int(mode, 8) & 0o7777, int(uid), int(gid), int(mtime), int(links))
 
 
+def _btrfs_tree(file: Path, tree: str) -> str:
+    return out("btrfs", "inspect-internal", "dump-tree", "-t", tree, str(file))
+
+
 def xattrs(filesystem: str, file: Path, path: str) -> str:
     """The names of a path's extended attributes, as the file system's tool tells them."""
     if filesystem == "btrfs":
-        tree = out("btrfs", "inspect-internal", "dump-tree", "-t", "fs", str(file))
+        tree = _btrfs_tree(file, "fs")
         return "\n".join(re.findall(r"XATTR_ITEM.*(?:\n\t\t.*)+", tree))
     return out("debugfs", "-R", f'ea_list "{path}"', str(file))

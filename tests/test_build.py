@@ -6,7 +6,6 @@ These tests share one home, so that packages are fetched and a userland is insta
 import contextlib
 import json
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from real_builds import CLASSIC, RECIPE, ami_wizard, build, digest, recipe_file
+from users import ORDINARY_USER, has_ordinary_user
 
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.read_back import read_back
@@ -25,9 +25,6 @@ from wizard.cloud.session import client
 from wizard.run.builds import Build
 
 pytestmark = pytest.mark.slow
-
-ORDINARY_USER = "ami-wizard-test"
-"""Made by .ci/run, with subordinate ids: the proof that no root is needed."""
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +113,6 @@ def test_the_script_makes_the_same_image_without_ami_wizard_and_without_root(
 ) -> None:
     """Promise 1: what you see is what runs.  By an ordinary user where the machine has one for tests."""
     assert run_script(RECIPE.format(name="first"), world, ordinary=has_ordinary_user()) == hvm["sha256"]
-
-
-def has_ordinary_user() -> bool:
-    return os.geteuid() == 0 and any(entry.pw_name == ORDINARY_USER for entry in pwd.getpwall())
 
 
 def run_script(recipe: str, world: Path, *, ordinary: bool) -> str:

@@ -14,7 +14,7 @@ import pytest
 from read_image import MIB, content, cut_out, facts, in_ext, out, partitions, xattrs
 from real_builds import digest
 
-from wizard.disk import xfs
+from wizard.disk import btrfs, xfs
 from wizard.disk.layout import DiskIds, Layout, load, names
 from wizard.explain import Failure, explain
 from wizard.plan.build import Occasion, identity, plan
@@ -55,7 +55,9 @@ ln -s vmlinuz-1 $tree/boot/vmlinuz
 head -c 300000 /dev/zero | tr '\\0' x > $tree/srv/'a "quoted" file'
 echo inside > $tree/srv/"a folder"/inside
 ln $tree/boot/vmlinuz-1 $tree/boot/hard-link
-ln -s 'to a space' $tree/srv/link
+ln -s 'to a space' $tree/srv/link; ln -s :elsewhere $tree/srv/colon
+mkdir $tree/srv/'$' $tree/srv/:folder; echo in > $tree/srv/'$'/in; echo in > $tree/srv/:folder/in
+echo : > $tree/srv/:file
 for number in $(seq 300); do echo $number > $tree/srv/file-$number; done
 for number in $(seq 60); do echo $number > $tree/boot/file-$number; done
 echo é > $tree/srv/Főtanúsítvány; echo '\\' > $tree/srv/'back\\slash'; echo name > $tree/etc/hostname
@@ -125,7 +127,18 @@ def test_the_exported_script_makes_the_same_bytes(made: Made, tmp_path: Path) ->
     layout, virtualization, image = made
     (tmp_path / "build.sh").write_text(script(small_plan(layout.name, virtualization)))
     subprocess.run(["bash", "build.sh", "--image-only"], cwd=tmp_path, check=True, capture_output=True)
-    assert digest(tmp_path / "image" / "disk.img") == digest(image)
+    again = tmp_path / "image" / "disk.img"
+    if layout.root.filesystem == "btrfs" and btrfs.makes_subvolumes():
+        one, two = (btrfs_content(cut_out(file, layout.root, layout, file.parent)) for file in (image, again))
+        assert one == two
+    else:
+        assert digest(again) == digest(image)
+
+
+def btrfs_content(file: Path) -> str:
+    """All of a btrfs but what a newer mkfs.btrfs cannot make the same: times of change and access."""
+    tree = out("btrfs", "inspect-internal", "dump-tree", str(file))
+    return "\n".join(line for line in tree.splitlines() if line.split()[:1] not in (["atime"], ["ctime"]))
 
 
 def test_the_image_is_sparse_whole_gibibytes(made: Made) -> None:
@@ -207,7 +220,8 @@ def test_files_keep_their_owners_modes_links_and_times(made: Made, tmp_path: Pat
     layout, _, image = made
     files = {part: cut_out(image, part, layout, tmp_path) for part in layout.partitions if part.mount}
     epoch = small_plan(layout.name, PV if layout.table == "none" else HVM).epoch
-    old, older = (epoch, epoch) if layout.root.filesystem == "btrfs" else (1600000000, 1500000000)
+    loses_times = layout.root.filesystem == "btrfs" and not btrfs.makes_subvolumes()
+    old, older = (epoch, epoch) if loses_times else (1600000000, 1500000000)
 
     def told(path: str) -> tuple[int, int, int, int, int]:
         inner_first = sorted(files, key=lambda part: part.mount or "", reverse=True)
@@ -240,6 +254,7 @@ def test_what_a_protofile_cannot_carry_waits_for_the_first_boot(made: Made, tmp_
         waiting = {member.name: member for member in archive}
     assert waiting["./srv/a folder/inside"].size == len("inside\n")
     assert waiting['./srv/a "quoted" file'].size == 300000
+    assert {"./srv/$/in", "./srv/:folder", "./srv/:folder/in", "./srv/:file", "./srv/colon"} <= set(waiting)
     assert waiting["./srv/link"].linkname == "to a space"
     assert "SCHILY.xattr.security.capability" in waiting["./usr/bin/ping"].pax_headers
     assert ("./boot/vmlinuz-1" in waiting) == (layout.boot is layout.root)

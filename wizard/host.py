@@ -52,12 +52,12 @@ def missing(names: Iterable[str]) -> list[Tool]:
     return [tool for name in names if (tool := tools()[name]).found() is None]
 
 
-def require(names: Iterable[str]) -> None:
-    """Raises Failure `missing-programs`, naming each with its reason and its package, if any is not there."""
+def require(names: Iterable[str], code: str = "missing-programs") -> None:
+    """Raises a Failure that names each with its reason and its package, if any is not there."""
     lacking = missing(names)
     if lacking:
         raise Failure(
-            "missing-programs",
+            code,
             programs=", ".join(tool.name for tool in lacking),
             command=install_command(lacking),
             evidence=[f"{tool.name}: {tool.why} (package {tool.package})" for tool in lacking],

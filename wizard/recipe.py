@@ -20,6 +20,7 @@ from wizard.explain import Failure
 Arch = Literal["i386", "x86_64", "arm64"]
 Virtualization = Literal["paravirtual", "hvm"]
 Storage = Literal["ebs", "s3"]
+Init = Literal["systemd", "openrc"]
 BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
 
 # Source of the name's rule: the RegisterImage API reference (FACTS.md §4).
@@ -32,6 +33,7 @@ Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x1f\x7f
 """Free text on one line: a path.  Commands must quote it."""
 # apt's own ways (sources.list(5)); the characters of RFC 3986 without those that a shell or apt reads otherwise.
 Address = Annotated[str, StringConstraints(pattern=r"^(https?://|ftp://|file:/|copy:/)[A-Za-z0-9._~:/?#@%+,=&-]+$")]
+Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
 PartitionName = Annotated[str, StringConstraints(max_length=36, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -122,27 +124,54 @@ class Disk(Table):
 
 
 class Distro(Table):
-    """The userland."""
+    """The userland: a distribution's, or with the name "own" one that the user made.
+
+    Of an own one: `source` is a folder, a tar archive or an OCI image, absolute once a recipe is loaded; `checksum` is
+    the archive's, or the digest of the image's manifest or index; `unsigned` is the explicit yes to having none;
+    `init` is given where it cannot be told from the files.  `release` is "" for what has none.
+    """
 
     name: Word = "debian"
-    release: Word = "bookworm"
+    release: Word | Literal[""] = ""
     mirror: Address | None = None
     packages: tuple[Word, ...] = ()
+    source: Line | None = None
+    checksum: Checksum | None = None
+    unsigned: bool = False
+    init: Init | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _newest_release(cls, given: Any) -> Any:
+        """The newest release is the default, where a distribution has releases."""
+        if not isinstance(given, dict):
+            return given
+        name = given.get("name", cls.model_fields["name"].default)
+        releases = presets.load(f"distros/{name}")["releases"] if name in presets.names("distros") else []
+        return {**({"release": releases[0]} if releases else {}), **given}
 
 
 class System(Table):
-    """What the running system is told; what is left out comes from instance metadata."""
+    """What the running system is told; what is left out comes from instance metadata.
+
+    `metadata`: who reads it there: a short script of ours, or cloud-init with all that it can do.
+    """
 
     hostname: Hostname | None = None
     ssh_authorized_keys: tuple[SshKey, ...] = ()
     timezone: Word = "UTC"
     locale: Word = "C.UTF-8"
+    metadata: Literal["script", "cloud-init"] = "script"
 
 
 class Recipe(Table):
-    """A complete, shareable description of a build."""
+    """A complete, shareable description of a build.
+
+    `prove`: whether the image is started on this machine, and must come up, before it is uploaded.
+    """
 
     name: AmiName
+    prove: bool = True
     target: Target
     kernel: Kernel = Kernel()
     disk: Disk = Disk()
@@ -214,13 +243,16 @@ def dumps(recipe: Recipe) -> str:
 def _with_absolute_paths(recipe: Recipe, folder: Path | None) -> Recipe:
     if folder is None:
         return recipe
-    kernel = recipe.kernel
-    paths = {
-        name: str(folder / _at_home(value))
-        for name in ("image", "config", "modules")
-        if (value := getattr(kernel, name)) is not None
-    }
-    return recipe.model_copy(update={"kernel": kernel.model_copy(update=paths)})
+    tables = {}
+    for table, names in PATHS.items():
+        given = getattr(recipe, table)
+        paths = {name: str(folder / _at_home(value)) for name in names if (value := getattr(given, name)) is not None}
+        tables[table] = given.model_copy(update=paths)
+    return recipe.model_copy(update=tables)
+
+
+PATHS = {"kernel": ("image", "config", "modules"), "distro": ("source",)}
+"""The answers that are paths, by their table."""
 
 
 def _at_home(path: str) -> Path:
@@ -352,6 +384,7 @@ RULES = {
 
 EXAMPLES = {
     "target.aki": "aki-5c21674b",
+    "distro.checksum": "sha256: and the 64 digits that `sha256sum` prints",
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",
     "system.locale": "C.UTF-8",

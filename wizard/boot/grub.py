@@ -25,15 +25,9 @@ def grub_cfg(layout: Layout, ids: DiskIds, title: str, arch: str, *, has_initram
     """GRUB's menu: on the serial port, which is what EC2 shows; root by UUID."""
     folder = boot_path(layout)
     arguments = kernel_arguments(layout, ids, is_pv=False, has_initramfs=has_initramfs)
-    # GRUB for arm64 speaks to the firmware's console, which on EC2 is the serial port.
-    serial = [
-        "serial --unit=0 --speed=115200",
-        "terminal_input serial console",
-        "terminal_output serial console",
-    ]
     lines = [
         "set timeout=1",
-        *(serial if arch == "x86_64" else []),
+        *serial(arch),
         f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}",
         f'menuentry "{title}" {{',
         f"    linux {folder}/vmlinuz {arguments}",
@@ -43,6 +37,20 @@ def grub_cfg(layout: Layout, ids: DiskIds, title: str, arch: str, *, has_initram
     return "\n".join(lines) + "\n"
 
 
+def serial(arch: str) -> list[str]:
+    """What makes GRUB speak on the serial port, which is what EC2 shows.
+
+    For arm64 it speaks to the firmware's console, which on EC2 is that port.
+    """
+    if arch != "x86_64":
+        return []
+    return [
+        "serial --unit=0 --speed=115200",
+        "terminal_input serial console",
+        "terminal_output serial console",
+    ]
+
+
 def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, str]) -> Step:
     """The step that makes GRUB's images.
 
@@ -50,7 +58,7 @@ def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, s
     """
     by_bios, by_uefi = _by_bios(layout, arch), layout.at("/boot/efi") is not None
     boots_by = " and ".join(name for name, does in (("BIOS", by_bios), ("UEFI", by_uefi)) if does)
-    actions: list[Run | Write] = [Write("bootloader/early.cfg", _early_cfg(layout, ids))]
+    actions: list[Run | Write] = [Write("bootloader/early.cfg", _early_cfg(layout, ids, arch))]
     if by_bios:
         actions += _bios_images(layout)
     if by_uefi:
@@ -101,12 +109,15 @@ def _patch(offset: int, data: bytes) -> str:
     return f"printf '{octal}' | dd of=image/disk.img bs=1 seek={offset} conv=notrunc status=none"
 
 
-def _early_cfg(layout: Layout, ids: DiskIds) -> str:
-    return (
-        f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}\n"
-        f"set prefix=($root){boot_path(layout)}/grub\n"
-        "configfile $prefix/grub.cfg\n"
-    )
+def _early_cfg(layout: Layout, ids: DiskIds, arch: str) -> str:
+    """The menu that lies in GRUB itself.  It speaks before it has found anything, so that one sees what it lacks."""
+    lines = [
+        *serial(arch),
+        f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}",
+        f"set prefix=($root){boot_path(layout)}/grub",
+        "configfile $prefix/grub.cfg",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _bios_images(layout: Layout) -> list[Run | Write]:

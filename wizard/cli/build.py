@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--practice", is_flag=True, help="Use the built-in practice cloud in place of AWS.")
 @click.option("--until", metavar="STEP", help="Stop after this step (see `ami-wizard plan`).")
+@click.option("--no-prove", is_flag=True, help="Upload the image without starting it here first.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line on standard output.")
 @click.option("--yes", is_flag=True, help="Do not ask before making something in AWS.")
-def build(recipe: Path, practice: bool, until: str | None, as_json: bool, yes: bool) -> int:
+def build(recipe: Path, practice: bool, until: str | None, no_prove: bool, as_json: bool, yes: bool) -> int:
     """Loads the recipe, creates or finds its build, and follows it to its end."""
     from wizard import recipe as recipes
     from wizard.plan.build import Occasion, build_id, plan
     from wizard.run import builds
 
     chosen = recipes.load(recipe)
+    if no_prove:
+        chosen = chosen.model_copy(update={"prove": False})
     whole = plan(chosen, Occasion(build_id(chosen, practice=practice), ""))
     if until is not None and until not in [step.id for step in whole.steps]:
         raise Failure("unknown-step", step=until, steps=", ".join(step.id for step in whole.steps))

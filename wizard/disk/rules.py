@@ -166,8 +166,8 @@ def _of_paravirtual(layout: Layout, where: Target) -> Iterator[Refusal]:
         yield Refusal(boot_at, "filesystem", reason, "ext3")
     if layout.table == "none":
         return
-    if layout.boot.number > able.partitions:
-        those = "partition 1" if able.partitions == 1 else f"the partitions 1 to {able.partitions}"
+    if layout.boot.number > able.menu_partitions:
+        those = "partition 1" if able.menu_partitions == 1 else f"the partitions 1 to {able.menu_partitions}"
         reason = f"{name} looks for its menu in {those}, and /boot is in number {layout.boot.number}."
         yield Refusal(boot_at, "number", reason, "1")
     for at, part in enumerate(layout.partitions):

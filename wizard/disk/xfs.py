@@ -5,7 +5,7 @@ Such a list carries owners, modes, symbolic links and content.  What it does not
 
 times of files, sticky bits             set afterwards, by xfs_db
 file capabilities, ACLs, other xattrs   wait in an archive that the first boot unpacks
-names with spaces                       likewise; until then the files are not there
+names with spaces, names like :x or $   likewise; until then the files are not there
 hard links                              likewise; until then each name is a file of its own
 sockets and device files                left out, and said
 """
@@ -44,9 +44,14 @@ ExecStart=/bin/rm /{ARCHIVE}
 WantedBy=sysinit.target
 """
 
+# Where a word ends, a comment begins, and a folder ends, to mkfs.xfs.
+_UNLISTED = (
+    r"-path '*[[:space:]]*' -o -path '*/:*' -o -path '*/$' -o -path '*/$/*' -o -lname '*[[:space:]]*' -o -lname ':*'"
+)
+
 # One line a file: path, depth, kind, mode, uid, gid, time, link's target.  A folder comes right before what is in it.
-_LIST = r"""find {tree} -not -path '*[[:space:]]*' -not -lname '*[[:space:]]*' \
-    -not -type s -not -type b -not -type c -printf '%P\001%d\001%y\001%m\001%U\001%G\001%Ts\001%l\n' |
+_LIST = r"""find {tree} -not \( {unlisted} -o -type s -o -type b -o -type c \) \
+    -printf '%P\001%d\001%y\001%m\001%U\001%G\001%Ts\001%l\n' |
   tr / '\002' | LC_ALL=C sort | tr '\002' / > image/{name}.list"""
 
 _PROTOFILE = r"""BEGIN { FS = "\001"; print "/"; print "0 0" }
@@ -78,15 +83,17 @@ def commands(job: Job) -> list[str]:
     bigtime = "" if job.is_pv else "-c bigtime=1 "
     options = OPTIONS.format(fs_id=job.fs_id)
     return [
-        _LIST.format(tree=job.tree, name=name),
+        _LIST.format(tree=job.tree, name=name, unlisted=_UNLISTED),
         f"awk -v tree={job.tree} {shlex.quote(_PROTOFILE)} image/{name}.list > image/{name}.proto",
         f'truncate -s "{job.mib}M" {alone}',
         f"{clock_stopped(job.epoch)} \\",
         f"  mkfs.xfs -q -f -L {shlex.quote(job.part.label[:12])} {options} -p image/{name}.proto {alone}",
-        f"awk {shlex.quote(_EDITS)} image/{name}.list | xfs_db -x -f {alone} > image/{name}.db",
+        f"awk {shlex.quote(_EDITS)} image/{name}.list | xfs_db -x -f {alone} > image/{name}.db ||",
+        f"  refuse \"$(grep -v '^core' image/{name}.db)\"",
         f"test \"$(xfs_db -f -r -c 'path /' -c 'print core.mtime.sec' {alone})\" = "
-        f'"core.mtime.sec = $(date -d "$(stat -c @%Y {job.tree})" \'+%a %b %e %T %Y\')"',
-        f"xfs_repair {bigtime}-f {alone} > image/{name}.repair 2>&1",
+        f'"core.mtime.sec = $(date -d "$(stat -c @%Y {job.tree})" \'+%a %b %e %T %Y\')" ||',
+        "  refuse 'xfs_db has set other times than it was told to'",
+        f'xfs_repair {bigtime}-f {alone} > image/{name}.repair 2>&1 || refuse "$(cat image/{name}.repair)"',
         f"rm image/{name}.list image/{name}.proto image/{name}.db image/{name}.repair",
         *put_in_place(job),
     ]
@@ -105,7 +112,7 @@ def set_aside(tree: str, parts: list[Partition], mounts: list[str]) -> list[str]
     units = f"{tree}/etc/systemd/system"
     return [
         f"( cd {tree}",
-        f"  find {found} {skip}\\( -type f -links +1 -o -path '*[[:space:]]*' -o -lname '*[[:space:]]*' \\) -print0",
+        f"  find {found} {skip}\\( -type f -links +1 -o {_UNLISTED} \\) -print0",
         f"  find {found} {skip}-print0 | xargs -0 getfattr -h -m - |",
         "    sed -n 's/^# file: //p' | sed 's/\\\\\\([0-7][0-7][0-7]\\)/\\\\0\\1/g' |",
         "    while IFS= read -r path; do printf '%b\\0' \"./${path#./}\"; done",

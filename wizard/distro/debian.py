@@ -5,11 +5,24 @@ from collections.abc import Mapping
 
 from wizard import host
 from wizard.distro import sources
+from wizard.distro.tidy import TIDY
 from wizard.distro.userland import UserKernel, Userland, needs_locale
 from wizard.plan.steps import Run, Step
 
-KERNEL_LINKS = "do_symlinks = yes\\nlink_in_boot = yes\\n"
+KERNEL_LINKS = "do_symlinks = yes\nlink_in_boot = yes\n"
 """/etc/kernel-img.conf: /boot/vmlinuz and /boot/initrd.img follow every upgrade, so menus need no version."""
+
+OWN_KERNEL_LINKS = """\
+# /boot/vmlinuz is the kernel that this image was built with. A kernel package that is installed later
+# leaves it alone, so the boot menu keeps starting it. With "yes" the newest package is started.
+do_symlinks = no
+link_in_boot = yes
+"""
+
+TIDY_APT = """\
+find var/lib/apt/lists -type f -delete
+rm -f var/lib/dpkg/*-old
+"""
 
 
 def tools(_wanted: Userland) -> list[str]:
@@ -30,14 +43,13 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "--skip=essential/unlink",
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
         "--setup-hook=\"sync-in '$DOWNLOADS' /var/cache/apt/archives\"",
-        f"""--essential-hook='printf "{KERNEL_LINKS}" > "$1/etc/kernel-img.conf"'""",
+        f"--essential-hook={shlex.quote(_kernel_links(wanted.kernel))}",
         *_kernel_hooks(wanted.kernel),
         *_locale_hooks(recipe.system.locale),
-        # Every instance makes its own: a shared host key is no key.
-        """--customize-hook='rm -f "$1"/etc/ssh/ssh_host_*'""",
         "--customize-hook=\"sync-out /var/cache/apt/archives '$DOWNLOADS'\"",
         # sync-in gave the folder the owner and mode that it has on this machine.
         """--customize-hook='chown 0:0 "$1/var/cache/apt/archives" && chmod 755 "$1/var/cache/apt/archives"'""",
+        f"--customize-hook='cd \"$1\"\n{TIDY}{TIDY_APT}'",
     ]
     words = [
         "own_mounts mmdebstrap --verbose",
@@ -55,6 +67,11 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         ("kernel",) if wanted.kernel else (),
         {**inputs, "mmdebstrap": host.stamp("mmdebstrap")},
     )
+
+
+def _kernel_links(kernel: UserKernel | None) -> str:
+    text = KERNEL_LINKS if kernel is None else OWN_KERNEL_LINKS
+    return f'cat > "$1/etc/kernel-img.conf" <<END\n{text}END'
 
 
 def _kernel_hooks(kernel: UserKernel | None) -> list[str]:

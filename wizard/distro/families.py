@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from wizard.distro import debian
+from wizard.distro import alpine, debian, dnf, pacman, zypper
+from wizard.distro.own import family as own
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step
 
@@ -23,7 +24,14 @@ class Family(Protocol):
         """The host's programs and files that the step needs, by their names in presets/host.toml."""
 
 
-FAMILIES: Mapping[str, Family] = {"debian": debian}
+FAMILIES: Mapping[str, Family] = {
+    "alpine": alpine,
+    "debian": debian,
+    "dnf": dnf,
+    "own": own,
+    "pacman": pacman,
+    "zypper": zypper,
+}
 
 
 def family(wanted: Userland) -> Family:

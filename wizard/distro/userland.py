@@ -63,7 +63,10 @@ def userland(recipe: Recipe, filesystems: Iterable[str], kernel: UserKernel | No
     if kernel is None or kernel.has_initramfs:
         wanted.update(distro.initramfs)
     if needs_locale(recipe.system.locale):
-        wanted.update(distro.locale_packages)
+        language = recipe.system.locale.partition("_")[0]
+        wanted.update(name.format(language=language) for name in distro.locale_packages)
+    if recipe.system.metadata == "cloud-init":
+        wanted.update(distro.cloud_init_packages)
     return Userland(distro, recipe, tuple(sorted(wanted)), kernel, epoch)
 
 

@@ -6,6 +6,7 @@ made it hang (CVE-2024-6232).  What is looked for here has names that are short 
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 from wizard.kernel.stream import Stream
 from wizard.kernel.unpack import FIRST_BLOCK, compression_of, unpacked
@@ -20,8 +21,25 @@ MOST = 1 << 30
 MOST_FILES = 100_000
 """Debian's kernels have 5,000."""
 
-_REGULAR = b"0\0"
+_REGULAR = (b"0", b"\0")
+_LINKS = (b"1", b"2")
 _DEBIAN = b"!<arch>\ndebian-binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one header of a tar archive says.
+
+    name     as it stands there, with a "./", "/" or ".." in it
+    link     where a symbolic link leads; "" for everything else
+    content  of a regular file, to be read before the next entry is asked for; None for everything else
+    at       where the content begins, in bytes of the unpacked archive
+    """
+
+    name: str
+    link: str
+    content: Stream | None
+    at: int
 
 
 def is_archive(file: Stream) -> bool:
@@ -33,21 +51,33 @@ def is_archive(file: Stream) -> bool:
 
 def members(file: Stream) -> Iterator[Member]:
     """The regular files in an archive, in its order, as far as MOST bytes reach; stops where it is damaged."""
+    for entry in entries(file):
+        if entry.content:
+            yield entry.name.removeprefix("./").lstrip("/"), nullcontext(entry.content)
+
+
+def entries(file: Stream, most: int = MOST, most_entries: int = MOST_FILES) -> Iterator[Entry]:
+    """What is in an archive, in its order, as far as `most` bytes reach; stops where it is damaged."""
     if file.peek(len(_DEBIAN)) == _DEBIAN:
         file = _data_of_package(file)
-    tar = unpacked(file, compression_of(file.peek(16)) or "none", MOST)
-    for _ in range(MOST_FILES):
+    tar = unpacked(file, compression_of(file.peek(16)) or "none", most)
+    for _ in range(most_entries):
         header = tar.read(BLOCK)
         if len(header) < BLOCK:
             return
         size = _size(header)
         if not _has_checksum(header) or size is None:
             return
-        end = tar.position + size + -size % BLOCK
-        if header[156] in _REGULAR:
-            name = header[:100].split(b"\0")[0].decode("utf-8", "replace")
-            yield name.removeprefix("./").lstrip("/"), nullcontext(Stream(tar.part(size), size))
-        tar.skip(end - tar.position)
+        at, kind = tar.position, header[156:157]
+        # A link has no content, whatever size its header says.
+        size = size if kind not in _LINKS else 0
+        content = Stream(tar.part(size), size) if kind in _REGULAR else None
+        yield Entry(_text(header[:100]), _text(header[157:257]) if kind == b"2" else "", content, at)
+        tar.skip(at + size + -size % BLOCK - tar.position)
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0")[0].decode("utf-8", "replace")
 
 
 def _data_of_package(file: Stream) -> Stream:

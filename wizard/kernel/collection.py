@@ -116,14 +116,29 @@ def collect(path: Path, files: Iterable[Member]) -> Collection:
 
 
 def _add_image(found: _Found, release: str, path: Path, file: AbstractContextManager[Stream]) -> None:
-    others = [image.path for name, image in found.images.items() if name != release]
-    if others:
-        raise Failure("several-kernels", path=path.parent, evidence=[str(others[0]), str(path)])
     # make tar-pkg puts the bare vmlinux beside the vmlinuz that is started.
     if release in found.images and path.name.startswith("vmlinux"):
         return
     with file as stream:
-        found.images[release] = from_stream(path, stream)
+        image = from_stream(path, stream)
+    others = {name: other for name, other in found.images.items() if name != release}
+    # Arch and Fedora have a kernel among its modules, and the same once more in boot/.
+    same = [name for name, other in others.items() if _is_copy(image, other)]
+    if others and not same:
+        first = next(iter(others.values()))
+        raise Failure("several-kernels", path=path.parent, evidence=[str(first.path), str(path)])
+    if not same or not _is_with_modules(image):
+        for name in same:
+            del found.images[name]
+        found.images[release] = image
+
+
+def _is_copy(image: KernelImage, other: KernelImage) -> bool:
+    return image.version == other.version is not None and _is_with_modules(image) != _is_with_modules(other)
+
+
+def _is_with_modules(image: KernelImage) -> bool:
+    return image.path.parent.parent.name == "modules"
 
 
 def _config(found: _Found) -> KernelConfig | None:

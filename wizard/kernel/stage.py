@@ -1,12 +1,12 @@
 """The user's own kernel, staged so that the distribution's installer can take it in."""
 
-import hashlib
 import shlex
 from pathlib import Path
 
 from wizard.disk.layout import Layout
 from wizard.distro.userland import UserKernel
 from wizard.explain import Failure
+from wizard.files import content_digest
 from wizard.kernel.audit import Start, needs_initramfs
 from wizard.kernel.config import KernelConfig
 from wizard.kernel.image import KernelImage
@@ -86,7 +86,9 @@ def _packed(image: KernelImage, target: str) -> list[str]:
 
 def digests(files: Kernel) -> dict[str, str]:
     """What the user's files hold, by what they are; nothing when the kernel is the distribution's."""
-    return {name: _digest(Path(path)) for name in ("image", "config", "modules") if (path := getattr(files, name))}
+    return {
+        name: content_digest(Path(path)) for name in ("image", "config", "modules") if (path := getattr(files, name))
+    }
 
 
 def _modules_commands(source: Path, release: str, modules: str) -> list[str]:
@@ -120,20 +122,13 @@ def _wants_initramfs(config: KernelConfig | None, recipe: Recipe, layout: Layout
     """Nobody knows a kernel without its config: then its modules decide."""
     if config is None:
         return recipe.kernel.modules is not None
-    kind = f"{'pv' if recipe.target.virtualization == 'paravirtual' else 'hvm'}-{recipe.target.arch}"
-    needed = needs_initramfs(config, kind, Start(root=layout.root.filesystem, table=layout.table))
+    needed = cannot_reach_root(config, recipe, layout)
     if needed and recipe.kernel.modules is None:
         raise Failure("modules-missing", release=release, root=layout.root.filesystem)
     return needed
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names, sizes and times of all files in a folder."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for entry in sorted(path.rglob("*")):
-        status = entry.lstat()
-        digest.update(f"{entry.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def cannot_reach_root(config: KernelConfig, recipe: Recipe, layout: Layout) -> bool:
+    """Whether such a kernel finds the root disk of such a target only with an initramfs."""
+    kind = f"{'pv' if recipe.target.virtualization == 'paravirtual' else 'hvm'}-{recipe.target.arch}"
+    return needs_initramfs(config, kind, Start(root=layout.root.filesystem, table=layout.table))

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 
 from wizard import host
 from wizard.boot import grub, menu_lst
-from wizard.disk import image, own
+from wizard.boot.proof.ways import tools
+from wizard.disk import image
+from wizard.disk import own as own_layout
 from wizard.disk.image import BootLoader
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import distros, system
 from wizard.distro.families import family
+from wizard.distro.own.found import digests
+from wizard.distro.settings import Settings
 from wizard.distro.userland import UserKernel, Userland, userland
 from wizard.kernel import stage
 from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_of
+from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
 
@@ -43,19 +48,19 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
 
     Raises Failure: `no-aki-in-region`, and for the user's own kernel `not-a-kernel`, `unreadable-kernel`.
     """
-    kernel = kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)
+    kernel = kernels.chosen(recipe.kernel, recipe.distro, recipe.target)
     able = kernels.abilities(known_of(kernel))
     chosen = choices(recipe, starts_by_uefi=able.uefi is not False)
     ids = DiskIds(identity(recipe))
     user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
-    has_initramfs = user_kernel is None or user_kernel.has_initramfs
+    has_initramfs = kernels.has_initramfs(recipe, chosen.layout, kernel, user_kernel)
     steps = [_kernel(recipe, kernel, user_kernel, chosen)] if user_kernel else []
     steps.append(_bootstrap(_userland(recipe, chosen.layout, user_kernel), occasion))
     steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
     is_pv = recipe.target.virtualization == "paravirtual"
     if not is_pv:
-        tools = _stamps(_grub_tools(recipe, chosen.layout))
-        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, tools))
+        stamps = _stamps(_grub_tools(recipe, chosen.layout))
+        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, stamps))
     steps.append(
         image.image_step(
             chosen.layout,
@@ -70,28 +75,36 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     )
     image_key = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
     steps.append(image.checksum_step())
+    ways = ways_of(recipe, chosen, able)
+    if recipe.prove:
+        steps.append(prove_step(recipe.target, ways, chosen.consequences.aki))
     return Plan(
         recipe.name,
         (
             account_step(recipe, occasion.build, image_key),
             *steps,
-            *cloud_steps(recipe, chosen, able, occasion.build, image_key),
+            *cloud_steps(
+                recipe, chosen, able, occasion.build, image_key, tuple(step.id for step in steps if step.id == "prove")
+            ),
         ),
         EPOCH,
     )
 
 
 def identity(recipe: Recipe) -> str:
-    """What tells one image from another: every answer but the name and the region.  Ids on the disk follow from it.
+    """What tells one image from another: every answer but the name, the region and the proof.
 
-    Of the user's kernel its content counts, not where it lies.
+    Ids on the disk follow from it.  Of the user's kernel and own userland the content counts, not where it lies.
     """
     answers = recipe.model_dump(mode="json")
     answers["kernel"] = stage.digests(recipe.kernel)
-    answers.pop("name")
+    own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
+    answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
+    for of_no_matter in ("name", "prove"):
+        answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     layout = layout_of(recipe.target, recipe.disk)
-    named = own.tables(layout) if recipe.disk.partitions else layout.name
+    named = own_layout.tables(layout) if recipe.disk.partitions else layout.name
     answers["disk"] = {"layout": named, "size_gib": recipe.disk.size_gib}
     return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
 
@@ -105,13 +118,22 @@ def tools_of(recipe: Recipe) -> list[str]:
     if recipe.target.virtualization == "hvm":
         names += _grub_tools(recipe, layout)
     if recipe.kernel.source == "files":
-        kernel = kernels.chosen(recipe.kernel, recipe.distro.name, recipe.target)
+        kernel = kernels.chosen(recipe.kernel, recipe.distro, recipe.target)
         names += stage.programs_for(kernel, packs=_packs(recipe, kernel, chosen))
     if not host_runs(recipe.target.arch):
         names += ["qemu-aarch64-static", "arch-test", "update-binfmts"]
     if os.geteuid() != 0:
         names += ["unshare", "newuidmap"]
     return names
+
+
+def tools_to_prove(recipe: Recipe) -> list[str]:
+    """The host's tools that starting this recipe's image needs.  Raises what reading the user's kernel raises."""
+    if not recipe.prove:
+        return []
+    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
+    ways = ways_of(recipe, choices(recipe), able)
+    return tools(ways, recipe.target.arch) if ways else []
 
 
 def host_runs(arch: str) -> bool:
@@ -150,15 +172,15 @@ def _userland(recipe: Recipe, layout: Layout, kernel: UserKernel | None) -> User
 
 
 def _system(recipe: Recipe, layout: Layout, ids: DiskIds, has_initramfs: bool, console: str) -> Step:
-    title = f"{distros.of(recipe).title} {recipe.distro.release}"
+    title = f"{distros.of(recipe).title} {recipe.distro.release}".strip()
     links: dict[str, str] = {}
     if recipe.target.virtualization == "paravirtual":
         files, links = menu_lst.menu_files(layout, menu_lst.menu_lst(layout, ids, title, has_initramfs=has_initramfs))
     else:
         text = grub.grub_cfg(layout, ids, title, recipe.target.arch, has_initramfs=has_initramfs)
         files = {"boot/grub/grub.cfg": text}
-    all_files = system.system_files(recipe, fstab(layout, ids), files)
-    return system.system_step(recipe, all_files, system.system_links(recipe, console, links), EPOCH)
+    boot = Settings({"etc/fstab": fstab(layout, ids), **files}, {}, links)
+    return system.system_step(system.settings(recipe, console, boot), EPOCH)
 
 
 def build_id(recipe: Recipe, *, practice: bool) -> str:

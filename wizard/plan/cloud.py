@@ -19,8 +19,13 @@ def account_step(recipe: Recipe, build: str, image: str) -> Step:
     )
 
 
-def cloud_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str) -> list[Step]:
-    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says."""
+def cloud_steps(
+    recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str, after: tuple[str, ...]
+) -> list[Step]:
+    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+
+    `after` is what has to end well before a byte is uploaded.
+    """
     region = recipe.target.region
     tags = {"Name": recipe.name, BUILD_TAG: build}
     parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image})
@@ -32,6 +37,7 @@ def cloud_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str, im
         (UploadSnapshot(region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags),),
         ("account", "image"),
         {"build": build},
+        after=after,
     )
     register = Step(
         "register",

@@ -11,6 +11,8 @@ from wizard.disk.layout import Layout, load
 from wizard.disk.layout import names as layout_names
 from wizard.distro import distros
 from wizard.distro.content import least_mib
+from wizard.distro.own.found import Found, find, init_of, kernel_of
+from wizard.explain import Failure, explain
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -103,17 +105,66 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
         message = f"is {recipe.distro.name!r}; this version makes {', '.join(names)}."
         yield Problem("distro.name", message, nearest(recipe.distro.name, names))
         return
-    distro = distros.of(recipe)
-    if recipe.distro.release not in distro.releases:
+    distro = distros.load(recipe.distro.name)
+    if distro.releases and recipe.distro.release not in distro.releases:
         message = f"is {recipe.distro.release!r}; {distro.title} has {', '.join(distro.releases)} here."
         yield Problem("distro.release", message, nearest(recipe.distro.release, list(distro.releases)))
+    if distro.family == "own":
+        yield from _own_problems(recipe)
+        return
+    for key in ("source", "checksum", "unsigned", "init"):
+        if getattr(recipe.distro, key):
+            yield Problem(f"distro.{key}", f"is given, but name is {recipe.distro.name!r}.", 'name = "own"')
+    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
+        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
+
+
+def _own_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with a userland of the user's own."""
+    own = recipe.distro
+    if not own.source:
+        yield Problem(
+            "distro.source", 'is needed when name is "own": the path of a folder, a tar archive or an OCI image.'
+        )
+        return
+    if not Path(own.source).exists():
+        yield Problem("distro.source", f"there is no {own.source}.")
+        return
+    try:
+        found = find(own, recipe.target)
+        init_of(own, found)
+    except Failure as failure:
+        place = "distro.init" if failure.code == "unknown-init" else "distro.source"
+        yield Problem(place, explain(failure).what)
+        return
+    is_folder = found.kind == "a folder"
+    if is_folder and own.checksum:
+        yield Problem("distro.checksum", "is given, but a folder has none.", "unsigned = true")
+    elif is_folder and not own.unsigned:
+        yield Problem("distro.unsigned", "must be true for a folder: nothing tells whether it was changed.", "true")
+    elif not (own.checksum or own.unsigned):
+        message = f"is needed for {found.kind}: {_checksum_of(found)}; or say unsigned = true, and nothing is checked."
+        yield Problem("distro.checksum", message)
+    if own.packages:
+        yield Problem("distro.packages", "are given, but nothing is installed into a userland of one's own.")
+
+
+def _checksum_of(found: Found) -> str:
+    if found.image and found.image.digests:
+        return f"its digest, which is {found.image.digests[-1]} now"
+    return (
+        f"what `sha256sum {found.path.name}` prints, as sha256:…" if found.kind != "a folder" else "a folder has none"
+    )
 
 
 def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
     """A distribution without a kernel for the target."""
     if recipe.distro.name not in presets.names("distros"):
         return
-    distro, where = distros.of(recipe), recipe.target
+    distro, where = distros.load(recipe.distro.name), recipe.target
+    if distro.family == "own":
+        yield from _no_kernel_inside(recipe)
+        return
     if distro.kernel(where.virtualization, where.arch) is None:
         others = " or ".join(distro.kernel_architectures(where.virtualization))
         instead = f", or choose the architecture {others}" if others else ""
@@ -122,6 +173,14 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
             f"{distro.title} has no kernel for {where.virtualization} on {where.arch}: "
             f'give your own (source = "files"){instead}.',
         )
+
+
+def _no_kernel_inside(recipe: Recipe) -> Iterator[Problem]:
+    try:
+        kernel_of(find(recipe.distro, recipe.target))
+    except Failure as failure:
+        if failure.code == "no-kernel-in-userland":
+            yield Problem("kernel.source", explain(failure).what, "files")
 
 
 def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
@@ -144,10 +203,8 @@ def _mixed_layouts(recipe: Recipe) -> Iterator[Problem]:
 
 def own_problems(recipe: Recipe) -> Iterator[Problem]:
     """What is wrong with partitions of one's own, by the rules of wizard/disk/rules.py."""
-    layout, known = layout_of(recipe.target, recipe.disk), recipe.distro.name in presets.names("distros")
-    content = rules.NOTHING_KNOWN
-    if known:
-        content = least_mib(recipe.distro.name, recipe.kernel.source, recipe.target.virtualization)
+    content = least_mib(recipe.distro.name, recipe.kernel.source, recipe.target.virtualization)
+    layout = layout_of(recipe.target, recipe.disk)
     for found in rules.refusals(layout, recipe.target, recipe.disk.size_gib, content):
         field = "size_gib" if found.field == "gib" else found.field
         place = f"disk.{field}" if found.at is None else f"disk.partitions.{found.at + 1}.{field}"

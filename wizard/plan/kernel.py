@@ -6,6 +6,8 @@ from pathlib import Path
 
 from wizard.disk.layout import Layout
 from wizard.distro import distros
+from wizard.distro.own import found
+from wizard.distro.userland import UserKernel
 from wizard.explain import Failure
 from wizard.kernel import config, subject
 from wizard.kernel.audit import Start
@@ -13,33 +15,53 @@ from wizard.kernel.config import KernelConfig
 from wizard.kernel.image import KernelImage
 from wizard.kernel.judge import Judged, judged
 from wizard.kernel.repack import loads
-from wizard.kernel.subject import Subject
-from wizard.recipe import Kernel, Target
+from wizard.kernel.stage import cannot_reach_root
+from wizard.kernel.subject import Subject, known_of
+from wizard.recipe import Distro, Kernel, Recipe, Target
 from wizard.targets import akis, live
 from wizard.targets.pvgrub import PvGrub, pvgrub
 from wizard.targets.target import Abilities, Consequences
 
 
-def chosen(kernel: Kernel, distro: str, where: Target) -> Subject:
+def chosen(kernel: Kernel, distro: Distro, where: Target) -> Subject:
     """The kernel that was chosen, as far as anybody can know it before it is there.
 
-    The distribution's is known by its recorded config.  Raises Failure "no-distro-kernel", "no-kernel-file-yet", and
-    what reading the user's files raises.
+    The distribution's is known by its recorded config, that of a userland of the user's own by itself.  Raises Failure
+    "no-distro-kernel", "no-kernel-file-yet", "no-kernel-in-userland", and what reading the user's files raises.
     """
     if kernel.source == "distro":
-        maker = distros.load(distro)
+        maker = distros.load(distro.name)
+        if maker.family == "own":
+            return found.kernel_of(found.find(distro, where))
         known = maker.kernel(where.virtualization, where.arch)
         if known is None:
             raise Failure("no-distro-kernel", distro=maker.title, virtualization=where.virtualization, arch=where.arch)
         return Subject(Path(known.package), config=config.recorded(known.config) if known.config else None)
-    found = [read(path) for path in (kernel.image, kernel.config) if path]
-    if not found:
+    given = [read(path) for path in (kernel.image, kernel.config) if path]
+    if not given:
         raise Failure("no-kernel-file-yet")
-    image = next((one.image for one in found if one.image), None)
-    beside = next((one.config for one in found if one.config), None)
+    image = next((one.image for one in given if one.image), None)
+    beside = next((one.config for one in given if one.config), None)
     folder = Path(kernel.modules) if kernel.modules else None
     modules = folder.name if folder and folder.is_dir() else None
-    return Subject(found[0].path, image, beside, modules)
+    return Subject(given[0].path, image, beside, modules)
+
+
+def has_initramfs(recipe: Recipe, layout: Layout, kernel: Subject, staged: UserKernel | None) -> bool:
+    """Whether it starts with an initramfs: a distribution's always does.
+
+    Raises Failure "no-initramfs-maker" where it needs one and there is none.
+    """
+    if staged:
+        return staged.has_initramfs
+    if distros.load(recipe.distro.name).family != "own":
+        return True
+    own = found.find(recipe.distro, recipe.target)
+    if own.contents.initramfs or own.contents.maker:
+        return True
+    if cannot_reach_root(known_of(kernel), recipe, layout):
+        raise Failure("no-initramfs-maker", path=own.path, release=kernel.version or kernel.path.name)
+    return False
 
 
 def start_of(where: Target, layout: Layout, outcome: Consequences) -> Start:

@@ -4,8 +4,22 @@ import json
 import shlex
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
-from wizard.plan.steps import Action, CheckAccount, Plan, RegisterImage, Run, Step, UploadSnapshot, Write
+from wizard.boot.lab.machine import Logs
+from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
+from wizard.plan.steps import (
+    Action,
+    CheckAccount,
+    Plan,
+    ProveImage,
+    RegisterImage,
+    Run,
+    Step,
+    UploadSnapshot,
+    Way,
+    Write,
+)
 
 PRELUDE = """\
 # A folder in which files can belong to root: a user namespace of its own, or nothing special as root.
@@ -38,8 +52,8 @@ def environment(plan: Plan) -> dict[str, str]:
 def script(plan: Plan) -> str:
     """The whole plan as bash.  Run in an empty folder, it leaves the image in image/disk.img and then goes on to AWS;
     with --image-only it stops before that."""
-    local = [step for step in plan.steps if not step.in_cloud]
-    cloud = [step for step in plan.steps if step.in_cloud]
+    makes_image = [step for step in plan.steps if not step.in_cloud and step.id != "prove"]
+    behind = [step for step in plan.steps if step not in makes_image]
     return "\n".join(
         [
             "#!/usr/bin/env bash",
@@ -52,10 +66,10 @@ def script(plan: Plan) -> str:
             'export DOWNLOADS="${DOWNLOADS:-$PWD/downloads}"',
             "",
             PRELUDE,
-            *(line for step in local for line in _step(step)),
+            *(line for step in makes_image for line in _step(step)),
             'if [ "${1:-}" = --image-only ]; then exit 0; fi',
             "",
-            *(line for step in cloud for line in _step(step)),
+            *(line for step in behind for line in _step(step)),
         ]
     )
 
@@ -67,6 +81,8 @@ def action_script(action: Action) -> str:
             return command
         case Write():
             return _write(action)
+        case ProveImage():
+            return "\n".join(_prove(action, way) for way in action.ways)
         case CheckAccount():
             return _check_account(action)
         case UploadSnapshot():
@@ -100,6 +116,27 @@ def _write(action: Write) -> str:
     if action.mode != 0o644:
         lines.append(f"chmod {action.mode:o} {path}")
     return "\n".join(lines)
+
+
+def _prove(action: ProveImage, way: Way) -> str:
+    """The machine alone, until it asks for a login: of what is asked over ssh a few lines of shell cannot tell."""
+    whole = f"`ami-wizard prove {action.image} --as {way}` asks for more: address, metadata, ssh, units."
+    if way == "pv":
+        return "\n".join(_comment(f"A paravirtual image is started in Xen, made from Debian's packages: {whole}"))
+    folder = Path(action.saves)
+    logs = Logs(folder / f"console-{way}.log", folder / f"firmware-{way}.log")
+    command = shlex.join(by_firmware(way, action.arch, Path(action.image), logs, memory := folder / "firmware-memory"))
+    copies = [f"cp {firmware_memory(action.arch)} {memory}"] if way == "uefi" else []
+    return "\n".join(
+        [
+            *_comment(f"Until the image asks for a login on its console. {whole}"),
+            *copies,
+            f": > {logs.guest}",
+            f"timeout {LIMIT_SECONDS[way]} {command} &",
+            f"until grep -q 'login: ' {logs.guest}; do kill -0 $!; sleep 1; done",
+            "kill $!",
+        ]
+    )
 
 
 def _check_account(action: CheckAccount) -> str:

@@ -4,7 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Way = Literal["pv", "bios", "uefi"]
+"""How an image is started: as a paravirtual guest of Xen, or like a PC or server by its firmware."""
 
 BUILD_TAG = "ami-wizard:build"
 """The tag on every resource that says which build made it."""
@@ -27,6 +30,23 @@ class Write:
     path: str
     text: str
     mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class ProveImage:
+    """Starts an image on this machine in each of these ways and lets it go on only when it has
+    come up in all of them.  The consoles go to the folder `saves`.
+
+    `allows_imds_v1`: whether the metadata service answers without a token, as for instances that may ask so.
+    `pvgrub`: the loader that the AKI names, e.g. "hd0 1.04", against which the image is held; empty for HVM.
+    """
+
+    image: str
+    ways: tuple[Way, ...]
+    arch: str
+    saves: str
+    allows_imds_v1: bool
+    pvgrub: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,7 @@ class RegisterImage:
     build: str
 
 
-Action = Run | Write | CheckAccount | UploadSnapshot | RegisterImage
+Action = Run | Write | ProveImage | CheckAccount | UploadSnapshot | RegisterImage
 CloudAction = CheckAccount | UploadSnapshot | RegisterImage
 
 
@@ -70,7 +90,8 @@ class Step:
     """One piece of a build.
 
     `inputs` name what the actions depend on beside their own text: the digest of a kernel file, a program's version.
-    A step that is not `kept` is done again at every start, because what it found out may no longer be true.
+    `after` names steps that must have ended well before this one begins, and that give it nothing: they are no part of
+    its key.  A step that is not `kept` is done again at every start, because what it found out may no longer be true.
     """
 
     id: str
@@ -80,6 +101,12 @@ class Step:
     needs: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     kept: bool = True
+    after: tuple[str, ...] = ()
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The steps that must have ended well before this one begins."""
+        return (*self.needs, *self.after)
 
     @property
     def in_cloud(self) -> bool:
@@ -98,7 +125,7 @@ class Plan:
     def __post_init__(self) -> None:
         seen: set[str] = set()
         for step in self.steps:
-            if missing := set(step.needs) - seen:
+            if missing := set(step.waits_for) - seen:
                 raise ValueError(f"step {step.id} needs {sorted(missing)}, which no step before it makes")
             seen.add(step.id)
 
@@ -125,7 +152,7 @@ class Plan:
         wanted = {step_id}
         for step in reversed(self.steps):
             if step.id in wanted:
-                wanted |= set(step.needs)
+                wanted |= set(step.waits_for)
         return Plan(self.name, tuple(step for step in self.steps if step.id in wanted), self.epoch)
 
 
@@ -145,6 +172,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
                 "title": step.title,
                 "why": step.why,
                 "needs": list(step.needs),
+                "after": list(step.after),
                 "key": keys[step.id],
                 "inputs": dict(step.inputs),
                 "actions": [action_as_dict(action) for action in step.actions],

@@ -42,7 +42,7 @@ def chosen(answers: Answers) -> Chosen:
     where, layout = questions.target_of(answers), layout_of(answers)
     outcome = consequences(where, layout.table, layout.boot_modes)
     files = Kernel.model_validate(questions.tables(answers, "kernel")["kernel"])
-    given = kernels.chosen(files, questions.value("distro.name", answers), where)
+    given = kernels.chosen(files, questions.distro_of(answers), where)
     loader = kernels.loader_of(where, outcome)
     packs = kernels.packs_again(given.image, loader, files.repack)
     start = kernels.start_of(where, layout, outcome)

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from wizard.distro import distros
-from wizard.explain import Failure
+from wizard.distro.own import found
+from wizard.explain import Failure, explain
 from wizard.kernel.repack import loads
 from wizard.plan import kernel as kernels
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
-from wizard.questions.values import value
+from wizard.questions.values import distro_of, target_of, value
 from wizard.targets import akis
 from wizard.targets.pvgrub import pvgrub
 
@@ -18,12 +19,21 @@ def _own_kernel(answers: Answers) -> bool:
 
 def _kernel_options(answers: Answers) -> list[Option]:
     distro = distros.load(value("distro.name", answers))
+    files = Option("files", "my own", "files that you built")
+    if distro.family == "own":
+        return [_kernel_inside(answers), files]
     known = distro.kernel(value("target.virtualization", answers), value("target.arch", answers))
     why = "" if known else f"{distro.title} has no kernel for this target: give your own."
-    return [
-        Option("distro", f"{distro.title}'s own", known.package if known else "", why),
-        Option("files", "my own", "files that you built"),
-    ]
+    return [Option("distro", f"{distro.title}'s own", known.package if known else "", why), files]
+
+
+def _kernel_inside(answers: Answers) -> Option:
+    """The kernel of a userland of the user's own, as far as that was given yet."""
+    try:
+        kernel = found.kernel_of(found.find(distro_of(answers), target_of(answers)))
+    except Failure as failure:
+        return Option("distro", "the userland's own", impossible=explain(failure).what)
+    return Option("distro", "the userland's own", kernel.version or kernel.path.name)
 
 
 def _default_kernel(answers: Answers) -> Default:

@@ -6,7 +6,7 @@ from typing import Any
 
 from wizard.disk import own
 from wizard.questions.kinds import Answers, Question
-from wizard.recipe import Disk, Target
+from wizard.recipe import Disk, Distro, Target
 
 PARTITIONS = "disk.partitions"
 """Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
@@ -82,12 +82,23 @@ def _own(answers: Answers) -> dict[str, Any]:
     return kept.model_dump(exclude_none=True, mode="json") if kept else {}
 
 
+def distro_of(answers: Answers) -> Distro:
+    """Which userland is meant: its name, and of one's own its place."""
+    source = answers.get("distro.source")
+    name = value("distro.name", answers)
+    return Distro(name=name, source=_absolute(source) if source and name == "own" else None)
+
+
 def _typed(question: Question, text: str) -> Any:
     if question.kind == "list":
         return text.split()
     if question.kind == "number":
         return int(text) if text.isascii() and text.isdigit() else text
     if question.kind == "path":
-        # Seen from where the user is; the recipe will lie somewhere else.
-        return str(Path(text).expanduser().absolute())
+        return _absolute(text)
     return text
+
+
+def _absolute(path: str) -> str:
+    """A path as seen from where the user is; the recipe will lie somewhere else."""
+    return str(Path(path).expanduser().absolute())

@@ -15,11 +15,12 @@ from wizard import folders
 from wizard.explain import Failure, explain
 from wizard.plan.prose import action_lines
 from wizard.plan.script import environment
-from wizard.plan.steps import CloudAction, Plan, Run, Step, Write
+from wizard.plan.steps import CloudAction, Plan, ProveImage, Run, Step, Write
 from wizard.run.builds import Build
 from wizard.run.commands import Shell, printable
 from wizard.run.events import EventLog
 from wizard.run.journal import Journal
+from wizard.run.proving import prove_all
 from wizard.run.room import free_mib
 from wizard.run.store import Store
 from wizard.run.warden import Warden
@@ -49,6 +50,8 @@ class Runner:
         done: dict[str, asyncio.Task[Path]] = {}
 
         async def finish(step: Step) -> Path:
+            for earlier in step.after:
+                await done[earlier]
             results = {need: await done[need] for need in step.needs}
             return await self._step(step, keys[step.id], results)
 
@@ -137,9 +140,26 @@ class Runner:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(text, encoding="utf-8")
                 target.chmod(mode)
+            case ProveImage():
+                await self._prove(action, step, work, shell.log)
             case _:
                 assert isinstance(action, CloudAction)
                 await self._in_cloud(action, step, key, work)
+
+    async def _prove(self, action: ProveImage, step: Step, work: Path, log: Path) -> None:
+        for line in action_lines(action):
+            self.emit("command", step=step.id, command=line)
+
+        def said(lines: list[str]) -> None:
+            with log.open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+            self.emit("output", step=step.id, lines=lines)
+
+        try:
+            await asyncio.to_thread(prove_all, action, work, said, self.cancelled.is_set, self.warden)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
     async def _in_cloud(self, action: CloudAction, step: Step, key: str, work: Path) -> None:
         self.emit("command", step=step.id, command=action_lines(action)[0])

@@ -16,8 +16,9 @@ class PvGrub:
     hd00_tables: tuple[str, ...]
     filesystems: tuple[str, ...]
     compressions: tuple[str, ...]
-    partitions: int
     menu_lst: tuple[str, ...]
+    menu_partitions: int
+    menu_folders: tuple[str, ...]
     limits: tuple[str, ...]
     unsure: str
     sources: tuple[str, ...]

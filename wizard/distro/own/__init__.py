@@ -1,0 +1,1 @@
+"""A userland that the user made, by whatever means: a folder, a tar archive, an image for containers."""
