@@ -273,4 +273,4 @@ def test_a_size_that_is_written_is_read_back(mib: int) -> None:
 def test_pv_grub_looks_in_as_many_partitions_as_its_list_of_places_says() -> None:
     for row in presets.load("pvgrub")["pvgrub"]:
         places = " ".join(row["menu_lst"])
-        assert (row["partitions"] == 4) == ("(hd0,3)" in places), row["versions"]
+        assert (row["menu_partitions"] == 4) == ("(hd0,3)" in places), row["versions"]

@@ -84,6 +84,39 @@ def test_a_default_follows_when_another_answer_changes(typed: Typed) -> None:
     assert (recipe.target.boot_mode, "arm64" in recipe.name) == ("uefi", True)
 
 
+OWN = ["own", "gpt-ext4:", "add", "/home", "change 2", "size", "big", "1.5G"]
+
+
+def test_partitions_of_ones_own_are_asked_for_line_by_line(typed: Typed, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(*lines_until("disk.layout"), *OWN, "keep")
+    found = run_prompts({}, practice=True).disk.partitions or ()
+    assert [(part.mount, part.size_mib) for part in found] == [
+        (None, 1),
+        ("/boot/efi", 64),
+        ("/home", 1536),
+        ("/", None),
+    ]
+    said = capsys.readouterr().out
+    assert "'big' is no size" in said
+    assert "2, home: ext4, /home, 1.5 GiB" in said
+
+
+def test_partitions_that_do_not_start_cannot_be_kept_and_are_undone(
+    typed: Typed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(*lines_until("disk.layout"), *OWN, "change 14", "remove", "", "undo", "keep")
+    assert len(run_prompts({}, practice=True).disk.partitions or ()) == 4
+    said = capsys.readouterr().out
+    assert "! The boot mode uefi-preferred starts by BIOS" in said
+    assert "They cannot be kept yet" in said
+
+
+def test_who_leaves_the_partitions_chooses_another_layout(typed: Typed) -> None:
+    typed(*lines_until("disk.layout"), *OWN, "leave", "gpt-xfs")
+    disk = run_prompts({}, practice=True).disk
+    assert (disk.layout, disk.partitions) == ("gpt-xfs", None)
+
+
 def test_a_wrong_answer_is_refused_with_its_reason(typed: Typed, capsys: pytest.CaptureFixture[str]) -> None:
     typed(*lines_until("disk.size_gib"), "huge", "-3", "8")
     assert run_prompts({}, practice=True).disk.size_gib == 8

@@ -215,10 +215,8 @@ def _mixed_layouts(recipe: Recipe) -> Iterator[Problem]:
 
 def own_problems(recipe: Recipe) -> Iterator[Problem]:
     """What is wrong with partitions of one's own, by the rules of wizard/disk/rules.py."""
-    layout, known = layout_of(recipe.target, recipe.disk), recipe.distro.name in presets.names("distros")
-    content = rules.NOTHING_KNOWN
-    if known:
-        content = least_mib(recipe.distro.name, recipe.kernel.source, recipe.target.virtualization)
+    content = least_mib(recipe.distro.name, recipe.kernel.source, recipe.target.virtualization)
+    layout = layout_of(recipe.target, recipe.disk)
     for found in rules.refusals(layout, recipe.target, recipe.disk.size_gib, content):
         field = "size_gib" if found.field == "gib" else found.field
         place = f"disk.{field}" if found.at is None else f"disk.partitions.{found.at + 1}.{field}"

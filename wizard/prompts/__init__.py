@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wizard import draft, questions
 from wizard.explain import Failure, explain
 from wizard.prompts import fancy, numbered
-from wizard.prompts.words import wrapped
+from wizard.prompts.partitions import Line, divide
+from wizard.prompts.words import opens, wrapped
 from wizard.questions import Question
 from wizard.recipe import Recipe
 
@@ -40,10 +42,14 @@ class Way:
     ask: Ask
     confirm: Confirm
     pick: Pick
+    line: Line
 
 
 Save = Callable[[Answers], None]
 """Keeps the answers so far."""
+
+Own = Callable[[Answers], dict[str, str] | None]
+"""Asks for partitions of one's own; gives the answers with them, None when another layout is wanted."""
 
 
 def run_prompts(answers: dict[str, str] | None, practice: bool) -> Recipe:
@@ -58,7 +64,7 @@ def run_prompts(answers: dict[str, str] | None, practice: bool) -> Recipe:
     way = _way()
     try:
         given = offer_draft(way.pick) if answers is None else answers
-        return _until_started(way.ask, way.confirm, given, practice)
+        return _until_started(way, given, practice)
     except KeyboardInterrupt:
         kept = f" Your answers are kept; go on with: {_again(practice)}" if draft.load() else ""
         print(f"\nNothing was started.{kept}")
@@ -110,19 +116,19 @@ def _ago(moment: float) -> str:
     return humanize.naturaltime(time.time() - moment)
 
 
-def _until_started(ask: Ask, confirm: Confirm, answers: Answers, practice: bool) -> Recipe:
-    save = _saver()
-    asked = interview(ask, answers, save=save)
+def _until_started(way: Way, answers: Answers, practice: bool) -> Recipe:
+    save, own = _saver(), partial(divide, way.pick, way.line)
+    asked = interview(way.ask, answers, save=save, own=own)
     while True:
         recipe = questions.recipe(asked)
         print(f"\n{summary(asked)}\n")
-        start = confirm(*start_question(recipe, practice))
+        start = way.confirm(*start_question(recipe, practice))
         if start:
             draft.remove_used(asked)
             return recipe
         if start is False:
             raise KeyboardInterrupt
-        asked = interview(ask, asked, from_the_end=True, save=save)
+        asked = interview(way.ask, asked, from_the_end=True, save=save, own=own)
 
 
 def _saver() -> Save:
@@ -145,8 +151,8 @@ def _saver() -> Save:
 def _way() -> Way:
     """How this terminal is asked."""
     if wants_plain(os.environ) or not sys.stdout.isatty():
-        return Way(numbered.ask, numbered.confirm, numbered.pick)
-    return Way(fancy.ask, fancy.confirm, fancy.pick)
+        return Way(numbered.ask, numbered.confirm, numbered.pick, numbered.line)
+    return Way(fancy.ask, fancy.confirm, fancy.pick, fancy.line)
 
 
 def wants_plain(environment: Mapping[str, str]) -> bool:
@@ -154,8 +160,12 @@ def wants_plain(environment: Mapping[str, str]) -> bool:
     return environment.get("ACCESSIBLE", "") not in ("", "0") or environment.get("TERM") == "dumb"
 
 
-def interview(ask: Ask, answers: Answers, *, from_the_end: bool = False, save: Save = draft.save) -> dict[str, str]:
+def interview(
+    ask: Ask, answers: Answers, *, from_the_end: bool = False, save: Save = draft.save, own: Own | None = None
+) -> dict[str, str]:
     """The answers to all questions that apply, each one that will do together with the others; saved after each.
+
+    `own` asks for what stands behind a choice that stands for more than one answer; without it, that is not asked.
 
     An answer that is what the default is anyway is not kept, so that it follows when another answer changes.
     """
@@ -174,6 +184,12 @@ def interview(ask: Ask, answers: Answers, *, from_the_end: bool = False, save: S
         text = ask(question, given.get(question.path, default), given, f"{place + 1} of {len(asked)}")
         if text is None:
             place = max(place - 1, 0)
+            continue
+        if own and opens(question, text, given):
+            if more := own(given):
+                given = more
+                save(given)
+                place += 1
             continue
         given.pop(question.path, None)
         if text != default:

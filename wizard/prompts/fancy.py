@@ -1,7 +1,7 @@
 """Asks by questionary, with lists and completion."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wizard import questions
@@ -91,6 +91,20 @@ def confirm(question: str, default: bool) -> bool | None:
         qmark="",
     ).unsafe_ask()
     return {"yes": True, "no": False, BACK: None}[str(answer)]
+
+
+def line(question: str, value: str, wrong: Callable[[str], str | None]) -> str | None:
+    """A line of text; None to leave it as it is."""
+    import questionary
+
+    def check(text: str) -> bool | str:
+        said = None if text.strip() == BACK else wrong(text)
+        return True if said is None else said
+
+    hint = f"({BACK} leaves it as it is)"
+    asked = questionary.text(f"{question}:", instruction=hint, default=value, validate=check, qmark="")
+    text = str(asked.unsafe_ask()).strip()
+    return None if text == BACK else text
 
 
 def pick(question: str, rows: Sequence[str]) -> int:

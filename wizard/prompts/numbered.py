@@ -1,10 +1,10 @@
 """Asks by numbered lines and input(): for screen readers, and terminals that cannot move the cursor."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from wizard import questions
-from wizard.prompts.words import BACK, HELP, LONGEST_LIST, NOTHING, WIDTH, origin, wrapped
+from wizard.prompts.words import BACK, HELP, LONGEST_LIST, NOTHING, WIDTH, opens, origin, wrapped
 from wizard.questions import Option, Question
 
 Answers = Mapping[str, str]
@@ -34,7 +34,7 @@ def ask(question: Question, value: str, answers: Answers, place: str) -> str | N
                 continue
         else:
             text = "" if text == NOTHING else text or value
-        wrong = questions.problem(question.path, text, answers)
+        wrong = None if opens(question, text, answers) else questions.problem(question.path, text, answers)
         if wrong is None:
             return text
         print(wrapped(f"That does not do: {wrong}"))
@@ -98,6 +98,18 @@ def pick(question: str, rows: Sequence[str]) -> int:
             return fitting[0]
         print(f"Type a number from 1 to {len(rows)}.")
     return 0
+
+
+def line(question: str, value: str, wrong: Callable[[str], str | None]) -> str | None:
+    """A line of text; None to leave it as it is."""
+    print(wrapped(f"{question}. Enter takes {value or 'nothing'}; {NOTHING} empties it; {BACK} goes back."))
+    while (text := _input()) != BACK:
+        text = "" if text == NOTHING else text or value
+        said = wrong(text)
+        if said is None:
+            return text
+        print(wrapped(f"That does not do: {said}"))
+    return None
 
 
 def _input() -> str:

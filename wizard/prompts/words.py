@@ -19,6 +19,13 @@ def origin(question: Question, value: str, answers: Mapping[str, str]) -> str:
     return "your answer" if question.path in answers else question.default(answers).origin if value else "left empty"
 
 
+def opens(question: Question, value: str, answers: Mapping[str, str]) -> bool:
+    """Whether a choice stands for more than one answer, which are asked for next."""
+    return question.kind == "choice" and any(
+        option.opens for option in question.options(answers) if option.value == value
+    )
+
+
 def wrapped(text: str) -> str:
     """The text in lines of a terminal."""
     return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
