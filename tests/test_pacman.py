@@ -69,7 +69,7 @@ def source() -> Iterator[Source]:
 def _source(home: Path) -> Iterator[Source]:
     keys = arch.distribution_keys(home / "g")
     newest = arch.keyring(keys, home / "newest")
-    keyring = arch.keyring(keys, home / "keyring", ["Master", arch.PACKAGER, arch.RETIRED])
+    keyring = arch.keyring(keys, home / "keyring", ["Master", arch.PACKAGER, arch.RETIRED, arch.HARDLY_KNOWN])
     folder = home / "mirror"
     arch.repository(folder, "core", [*packages(), arch.keyring_package(newest)], keys)
     arch.repository(folder, "extra", [Package("vim", depends=("base",))], keys, arch.NEWCOMER)
@@ -139,6 +139,9 @@ def tampered(source: Source, folder: Path, how: str, name: str = "vim") -> Sourc
             signature.unlink()
             source.keys.add("Stranger <stranger@miniature.invalid>")
             arch.sign(package, source.keys, "stranger@")
+        case "hardly known":
+            signature.unlink()
+            arch.sign(package, source.keys, arch.HARDLY_KNOWN)
         case "newcomer":
             signature.unlink()
             arch.sign(package, source.keys, arch.NEWCOMER)
@@ -164,6 +167,7 @@ def tampered(source: Source, folder: Path, how: str, name: str = "vim") -> Sourc
     ("how", "code"),
     [
         ("stranger", "bad-signature"),
+        ("hardly known", "bad-signature"),
         ("expired", "bad-signature"),
         ("unsigned", "bad-signature"),
         ("altered", "damaged-package"),

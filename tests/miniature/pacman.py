@@ -16,6 +16,8 @@ EPOCH = 1600000000
 PACKAGER = "Packager <packager@miniature.invalid>"
 NEWCOMER = "Newcomer <newcomer@miniature.invalid>"
 """One who came after this machine's own package of the keys was made."""
+HARDLY_KNOWN = "Hardly Known <hardly@miniature.invalid>"
+"""One whom two masters know, where three are asked for."""
 RETIRED = "Retired <retired@miniature.invalid>"
 """One whose key has expired since."""
 
@@ -50,6 +52,9 @@ def distribution_keys(home: Path) -> Keys:
     keys = Keys(home)
     masters = [keys.add(f"Master {number} <master{number}@miniature.invalid>", at=EPOCH) for number in (1, 2, 3)]
     packager, newcomer = keys.add(PACKAGER), keys.add(NEWCOMER)
+    hardly = keys.add(HARDLY_KNOWN)
+    for master in masters[:2]:
+        keys.gpg("-u", master, "--quick-sign-key", hardly)
     retired = keys.add(RETIRED, expires="1d", at=EPOCH)
     for master in masters:
         keys.gpg("-u", master, "--quick-sign-key", packager)
