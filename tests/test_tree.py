@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from users import USERS, open_to_all
+from users import USERS, open_folder
 
 from wizard.distro.tree import made_apart
 from wizard.plan.script import PRELUDE
@@ -16,10 +17,9 @@ EPOCH = 1686355200
 
 
 @pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tree")
-    open_to_all(folder)
-    return folder
+def place() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
 
 
 def made(commands: str, place: Path, user: str | None) -> "subprocess.CompletedProcess[str]":

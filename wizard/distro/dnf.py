@@ -70,15 +70,18 @@ rm -f "$cache"/*.pid
 mkdir -p "$root/var/cache/dnf"
 mount --bind "$cache" "$root/var/cache/dnf"
 furnish "$root"
+# The initramfs is made once, below, when the users that belong into it are there (kernel-install(8)).
+export KERNEL_INSTALL_BYPASS=1
 {dnf}
 {rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted)}{rpm.database_anew(wanted)}
 clear_away "$root"
-umount "$root/var/cache/dnf"
+# An agent of gpg's may still hold it; it ends with this command.
+umount --lazy "$root/var/cache/dnf"
 {rpm.CLEAN}"""
 
 
 def _kernel(wanted: Userland) -> str:
-    """The boot files: by our plugin where the kernel's own scripts did not call it, or of the user's kernel."""
+    """The boot files, by the plugin that makes them at every upgrade, or those of the user's kernel."""
     if wanted.kernel:
         packages = ",".join(wanted.distro.own["kernel_packages"])
         return f"""
@@ -91,8 +94,7 @@ for modules in "$root"/usr/lib/modules/*/; do
   version=$(basename "$modules")
   image="/usr/lib/modules/$version/vmlinuz"
   [ -e "$root$image" ] || image="/boot/vmlinuz-$version"
-  if [ ! -e "$root/boot/vmlinuz" ] || [ ! -e "$root/boot/initramfs-$version.img" ]; then
-    inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "$image"
-  fi
+  inside "$root" depmod "$version"
+  inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "$image"
 done
 """

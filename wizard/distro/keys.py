@@ -22,7 +22,7 @@ def fetch(rows: Iterable[Mapping[str, str]]) -> Iterator[Run]:
         yield Run(f"""\
 kept="$DOWNLOADS/keys/{fingerprint}"
 if [ ! -s "$kept" ]; then
-  curl -fsSL --retry 3 -o bootstrap/key {address}
+  curl -fsSL --retry 3 -o bootstrap/key {address} || {{ echo no key came from {address} >&2; exit 1; }}
   mv bootstrap/key "$kept"
 fi
 mkdir -m 700 bootstrap/gnupg

@@ -147,6 +147,8 @@ def database_anew(wanted: Userland) -> str:
     time = datetime.fromtimestamp(wanted.epoch, UTC).strftime("%Y-%m-%d %H:%M:%S")
     query = "rpm --root \"$root\" -qa --qf '%{nvra} %{sigmd5}\\n' | sed '/^gpg-pubkey-/d' | LC_ALL=C sort"
     return f"""
+# rpm's database says when each package came, and holds them in that order: it is written again, by a clock that stands
+# still and in the order of names, and put into the distribution's own format by its own rpm.
 {query} > bootstrap/installed
 find {places} -name '*.rpm' | awk '
   NR == FNR {{ wanted[$1 ".rpm"]; next }}

@@ -15,6 +15,17 @@ rpm.install.excludedocs = yes
 """
 
 
+FORGET_CACHE = """\
+# zypper wants a folder of the cache's name inside, too.  What no package has of its path goes away again.
+rm -rf "$root$cache"
+folder=${cache%/*}
+while [ "$folder" ] && ! rpm --root "$root" -qf "$folder" > /dev/null 2>&1; do
+  rmdir "$root$folder" || break
+  folder=${folder%/*}
+done
+"""
+
+
 def tools(_wanted: Userland) -> list[str]:
     """The host's programs and files that the step needs."""
     return ["zypper", *rpm.TOOLS]
@@ -63,6 +74,7 @@ rpm --root "$root" --import bootstrap/keys/*.asc
 {zypper} install {install} \\
   {" ".join(wanted.packages)}
 {rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted, zypper)}{rpm.database_anew(wanted)}
+{FORGET_CACHE}
 clear_away "$root"
 {rpm.CLEAN}# Its first line says when it was written.
 sed -i 1d "$root/var/lib/zypp/AutoInstalled"
@@ -88,6 +100,7 @@ mkdir -p "$root/etc/zypp"
 for image in "$root"/usr/lib/modules/*/vmlinuz; do
   version=$(basename "$(dirname "$image")")
   cp --remove-destination "$image" "$root/boot/vmlinuz-$version"
+  inside "$root" depmod "$version"
   inside "$root" dracut --force --no-hostonly "/boot/initrd-$version" "$version"
   ln -sfn "vmlinuz-$version" "$root/boot/vmlinuz"
   ln -sfn "initrd-$version" "$root/boot/initrd"
