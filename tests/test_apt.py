@@ -1,6 +1,7 @@
 """Ubuntu's way: the real mmdebstrap and apt on a miniature signed repository that is not Debian's."""
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +74,8 @@ def ubuntu(server: Server, key: apt.Key) -> Userland:
 
 
 def bootstrap(wanted: Userland, folder: Path) -> Path:
-    run(family(wanted).bootstrap_step(wanted, {}), folder / "work", folder / "downloads")
+    step = family(wanted).bootstrap_step(wanted, {})
+    run(step, folder / "work", folder / "downloads", temporary=tempfile.gettempdir())
     return folder / "work"
 
 

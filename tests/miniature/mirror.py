@@ -62,8 +62,13 @@ def served(folder: Path) -> Iterator[Mirror]:
         server.shutdown()
 
 
-def begun(step: Step, place: Path, downloads: Path, user: str | None = None) -> "subprocess.Popen[str]":
-    """Begins with a step in the folder `place`, as a build does; by another user where one is named."""
+def begun(
+    step: Step, place: Path, downloads: Path, user: str | None = None, temporary: str = "/nowhere"
+) -> "subprocess.Popen[str]":
+    """Begins with a step in the folder `place`, as a build does; by another user where one is named.
+
+    `temporary`: the folder for temporary files, which only mmdebstrap should need.
+    """
     for folder in (place, place / step.id, downloads):
         folder.mkdir(parents=True, exist_ok=True)
         if user:
@@ -81,7 +86,7 @@ def begun(step: Step, place: Path, downloads: Path, user: str | None = None) -> 
     return subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
         cwd=place,
-        env={**os.environ, **told, "TMPDIR": "/nowhere"},
+        env={**os.environ, **told, "TMPDIR": temporary},
         user=user,
         group=user,
         extra_groups=[] if user else None,
@@ -94,9 +99,9 @@ def begun(step: Step, place: Path, downloads: Path, user: str | None = None) -> 
     )
 
 
-def run(step: Step, place: Path, downloads: Path, user: str | None = None) -> None:
+def run(step: Step, place: Path, downloads: Path, user: str | None = None, temporary: str = "/nowhere") -> None:
     """Runs a step to its end.  Raises the Failure that the build would."""
-    process = begun(step, place, downloads, user)
+    process = begun(step, place, downloads, user, temporary)
     said, _ = process.communicate()
     print(said)
     if process.returncode:

@@ -19,6 +19,12 @@ do_symlinks = no
 link_in_boot = yes
 """
 
+LEND_KEYS = """\
+# apt reads keys as a user of its own, who may not look into this folder.
+keys=$(mktemp -d)
+chmod 755 "$keys"
+cp bootstrap/keys/*.asc "$keys\""""
+
 TIDY_APT = """\
 find var/lib/apt/lists -type f -delete
 rm -f var/lib/dpkg/*-old
@@ -43,7 +49,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"--architectures={wanted.arch}",
         f"--include={','.join(wanted.packages)}",
         # mmdebstrap finds Debian's keys by itself, and on Debian also those that the machine's owner trusts.
-        *(['--keyring="$PWD/bootstrap/keys"'] if signers else []),
+        *(['--keyring="$keys"'] if signers else []),
         "--skip=download/empty",
         "--skip=essential/unlink",
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
@@ -63,12 +69,15 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "bootstrap/root.tar",
         *map(shlex.quote, mirrors),
     ]
+    install = " \\\n  ".join(words)
+    if signers:
+        install = f'{LEND_KEYS}\n{install}\nrm -r "$keys"'
     return Step(
         "bootstrap",
         f"Install {wanted.title}",
         f"mmdebstrap fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root "
         "file system of their own. Packages that were fetched once are used again.",
-        (*keys.fetch(signers), Run('mkdir -p "$DOWNLOADS"'), Run(" \\\n  ".join(words))),
+        (*keys.fetch(signers), Run('mkdir -p "$DOWNLOADS"'), Run(install)),
         ("kernel",) if wanted.kernel else (),
         {**inputs, "mmdebstrap": host.stamp("mmdebstrap")},
     )

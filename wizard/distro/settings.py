@@ -52,8 +52,11 @@ rtcsync
 
 
 def cloud_init(recipe: Recipe) -> Settings:
-    """cloud-init told that it is on EC2.  Its packages switch it on; the network is brought up without it."""
-    lines = ["datasource_list: [Ec2]", "network: {config: disabled}"]
+    """cloud-init told that it is on EC2, and that root has the key too, as without it.
+
+    Its packages switch it on; the network is brought up without it.
+    """
+    lines = ["datasource_list: [Ec2]", "network: {config: disabled}", "disable_root: false"]
     if recipe.system.hostname:
         lines.append("preserve_hostname: true")
     return Settings({"etc/cloud/cloud.cfg.d/99-ami-wizard.cfg": "\n".join(lines) + "\n"})

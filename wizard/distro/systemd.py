@@ -55,7 +55,7 @@ WantedBy=multi-user.target
 HOST_KEYS_SERVICE = """\
 [Unit]
 Description=This instance's own ssh host keys
-Before={ssh}.service
+Before={ssh}.service sshd-keygen@rsa.service sshd-keygen@ecdsa.service sshd-keygen@ed25519.service
 ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
 
 [Service]
@@ -65,6 +65,7 @@ ExecStart=/usr/bin/ssh-keygen -A
 [Install]
 WantedBy=multi-user.target
 """
+"""Before those of Fedora and its relatives too, which then have nothing to do: two at once would quarrel."""
 
 
 def settings(recipe: Recipe, distro: Distro, console: str) -> Settings:

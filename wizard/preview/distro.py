@@ -16,6 +16,8 @@ from wizard.questions import Answers
 from wizard.recipe import Recipe
 from wizard.targets import target
 
+READERS = {"script": "for root", "cloud-init": "for root and cloud-init's own user"}
+
 
 def distro(answers: Answers, width: int) -> Iterator[str]:
     """The lines for the Distro screen.  Raises Failure for answers that do not go together."""
@@ -28,7 +30,7 @@ def distro(answers: Answers, width: int) -> Iterator[str]:
     yield from facts(
         [
             ("host name", given.hostname or "what EC2 calls the instance"),
-            ("ssh key", "the one chosen at launch, from instance metadata"),
+            ("ssh key", f"the one chosen at launch, {READERS[given.metadata]}"),
             ("password", "none, anywhere"),
             ("time zone", given.timezone),
             ("locale", given.locale),

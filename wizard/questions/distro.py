@@ -87,6 +87,17 @@ def _init_options(_answers: Answers) -> list[Option]:
     return [Option(name, name) for name in get_args(Init)]
 
 
+def _has_cloud_init(answers: Answers) -> bool:
+    return bool(distros.load(value("distro.name", answers)).cloud_init_packages)
+
+
+def _metadata_options(_answers: Answers) -> list[Option]:
+    return [
+        Option("script", "a short script", "the key, the host name, the root as large as the disk; no more"),
+        Option("cloud-init", "cloud-init", "also user data, and a user of its own beside root; starts more slowly"),
+    ]
+
+
 def _timezone_options(_answers: Answers) -> list[Option]:
     return list(_timezones())
 
@@ -122,6 +133,7 @@ QUESTIONS = (
     Question("distro.unsigned", "distro", "choice", preset("False"), _unsigned_options, _is_unchecked),
     Question("distro.init", "distro", "choice", preset("systemd"), _init_options, _hides_its_init),
     Question("distro.packages", "distro", "list", preset(""), applies=_is_installed),
+    Question("system.metadata", "distro", "choice", preset("script"), _metadata_options, _has_cloud_init),
     Question("system.hostname", "distro", "text", preset("")),
     Question("system.timezone", "distro", "choice", preset("UTC"), _timezone_options),
     Question("name", "review", "text", _default_name),
