@@ -6,14 +6,15 @@ BIN    := $(VENV)/bin
 
 # What only the tests need: machines to boot images in, a real terminal, what the kernel's Kconfig is built with, and
 # what kernels are packed with.
-TEST_PACKAGES := busybox-static pacman-package-manager makepkg gpg gpg-agent dnf zypper rpm createrepo-c kmod skopeo umoci \
-  systemd qemu-system-x86 seabios ovmf tmux gcc libc6-dev flex bison cpio bzip2 xz-utils lzop lz4 zstd
+TEST_PACKAGES := qemu-system-x86 qemu-utils seabios ovmf openssh-client tmux gcc libc6-dev flex bison cpio bzip2 xz-utils \
+  lzop lz4 zstd libcap2-bin dosfstools busybox-static pacman-package-manager makepkg gpg gpg-agent dnf zypper rpm \
+  createrepo-c systemd kmod skopeo umoci
 
 # What only `make truth` needs: it builds kernels, and userlands to start with them.
 TRUTH_PACKAGES := linux-source-6.1 build-essential bc flex bison libelf-dev libssl-dev kmod cpio lz4 zstd xz-utils \
   busybox-static openssh-client btrfs-progs xfsprogs grub-common qemu-system-x86
 
-.PHONY: run demo test lint format tools test-tools truth truth-tools bench picture clean
+.PHONY: run demo test lint format tools test-tools matrix truth truth-tools breaks bench picture clean
 
 run: $(VENV)/run
 	@$(BIN)/ami-wizard --practice
@@ -36,9 +37,17 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Every layout booted, about an hour in all; goes on where it was stopped.  LAYOUT=NAME tries one again.
+matrix: $(VENV)/dev tools test-tools
+	nice $(BIN)/python -m tests.matrix $(LAYOUT)
+
 # What happens without a kernel option: hours for all of them, goes on where it was stopped; minutes for OPTION=NAME.
 truth: $(VENV)/dev tools truth-tools
 	nice $(BIN)/python -m tests.truth $(OPTION)
+
+# Images that are broken on purpose, started, and what the proof says of each: half an hour; minutes for NAME="no menu".
+breaks: $(VENV)/dev tools test-tools
+	$(BIN)/python -m tests.breaks $(if $(NAME),"$(NAME)")
 
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench

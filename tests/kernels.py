@@ -155,3 +155,17 @@ def deb(data: bytes, name: str = "data.tar.xz") -> bytes:
         head = f"{member:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n"
         said += head.encode() + content + bytes(len(content) % 2)
     return said
+
+
+def cpio(*names: str) -> bytes:
+    """A cpio archive in the new format, written by hand."""
+    made = io.BytesIO()
+    for name in (*names, "TRAILER!!!"):
+        content = b"" if name == "TRAILER!!!" else b"\x7fELF" + bytes(13)
+        fields = [0, 0o100644, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0]
+        made.write(b"070701" + b"".join(b"%08X" % field for field in fields))
+        made.write(name.encode() + b"\0")
+        made.write(bytes(-made.tell() % 4))
+        made.write(content)
+        made.write(bytes(-made.tell() % 4))
+    return made.getvalue()

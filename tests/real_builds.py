@@ -10,6 +10,7 @@ from typing import Any
 
 RECIPE = """\
 name = "{name}"
+prove = false
 [target]
 region = "us-east-1"
 arch = "x86_64"
@@ -17,6 +18,7 @@ arch = "x86_64"
 
 CLASSIC = """\
 name = "classic"
+prove = false
 [target]
 region = "eu-west-1"
 arch = "x86_64"

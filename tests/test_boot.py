@@ -1,11 +1,14 @@
 """The images come up: in machines like EC2's, started as EC2 starts them."""
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from breaks import BREAKS, Break, agrees, proved
 from real_builds import CLASSIC, RECIPE, build, digest
 
 from wizard.boot.lab import machine
@@ -17,25 +20,49 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def hvm(world: Path) -> dict[str, Any]:
-    """The default image: HVM on x86_64, GPT, ext4."""
-    return build(world, RECIPE.format(name="boots"), "--until", "image", home=world)
+    """The default image: HVM on x86_64, GPT, ext4; proved."""
+    return build(world, PROVED.format(name="boots"), "--until", "prove", home=world)
 
 
 @pytest.fixture(scope="module")
 def classic(world: Path) -> dict[str, Any]:
-    """The image of 2011: paravirtual, ext3 /boot, btrfs root."""
-    return build(world, CLASSIC, "--until", "image", home=world)
+    """The image of 2011: paravirtual, ext3 /boot, btrfs root; proved."""
+    return build(world, CLASSIC.replace(UNPROVED, ""), "--until", "prove", home=world)
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-def test_the_image_starts_from_an_nvme_disk_to_a_login_prompt(
-    hvm: dict[str, Any], firmware: str, tmp_path: Path
+UNPROVED = "prove = false\n"
+PROVED = RECIPE.replace(UNPROVED, "")
+
+
+def verdict(world: Path, way: str) -> dict[str, Any]:
+    """What the step that proved an image has left."""
+    (path,) = world.glob(f"results/*/verdict-{way}.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    assert (path.parent / found["console"]).stat().st_size > 1000
+    return found
+
+
+@pytest.mark.parametrize("way", ["bios", "uefi"])
+def test_the_image_starts_from_an_nvme_disk_takes_its_key_and_lets_us_in(
+    hvm: dict[str, Any], way: str, world: Path
 ) -> None:
-    """As on Nitro: by BIOS (SeaBIOS) and by UEFI (OVMF), the console on the serial port."""
-    before = digest(Path(hvm["image"]))
-    seen = started(Path(hvm["image"]), firmware, tmp_path)
-    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
-    assert digest(Path(hvm["image"])) == before
+    """As on Nitro, by BIOS (SeaBIOS) and by UEFI (OVMF); the metadata service answers by version 2 alone."""
+    seen = verdict(world, way)
+    assert seen["came_up"] is True
+    assert seen["root"]["device"].startswith("/dev/nvme0n1p")
+    assert seen["root"]["filesystem"] == "ext4"
+    assert "proof-units-failed" not in {finding["code"] for finding in seen["findings"]}
+
+
+@pytest.mark.parametrize("what", [one for one in BREAKS if one.is_quick], ids=lambda one: one.name)
+def test_an_image_that_is_broken_on_purpose_does_not_come_up_and_is_told_why(
+    what: Break, hvm: dict[str, Any], classic: dict[str, Any], in_world: Path, tmp_path: Path
+) -> None:
+    image = Path((classic if what.way == "pv" else hvm)["image"])
+    before = digest(image)
+    proof = proved(image, what, tmp_path)
+    assert agrees(proof, what), f"{proof.explanation}\n{proof.console.read_text(errors='replace')[-1500:]}"
+    assert digest(image) == before
 
 
 def started(image: Path, kind: str, folder: Path) -> Boot:
@@ -88,7 +115,49 @@ def test_a_kernel_that_pv_grub_cannot_unpack_is_packed_again_and_starts_under_xe
     assert started(Path(left["image"]), "pv", tmp_path).verdict.came_up is False
 
 
-def test_the_classic_of_2011_starts_under_xen(classic: dict[str, Any], in_world: Path, tmp_path: Path) -> None:
+def test_the_classic_of_2011_starts_under_xen_takes_its_key_and_lets_us_in(
+    classic: dict[str, Any], world: Path
+) -> None:
     """Paravirtual, ext3 /boot with menu.lst, btrfs root, Debian's kernel as it is packed (xz)."""
-    seen = started(Path(classic["image"]), "pv", tmp_path)
+    seen = verdict(world, "pv")
+    assert seen["came_up"] is True
+    assert seen["root"]["filesystem"] == "btrfs"
+    assert seen["pv_grub"]["problems"] == []
+    assert "hd0 1.04" in seen["pv_grub"]["able"]
+
+
+OF_A_LAYOUT = """
+virtualization = "{virtualization}"
+[disk]
+layout = "{layout}"
+[distro]
+packages = {packages}
+"""
+
+
+@pytest.mark.parametrize(
+    ("layout", "virtualization", "way", "packages", "signs"),
+    [
+        ("gpt-xfs", "hvm", "uefi", [], ["Finished .*restore-uncarried"]),
+        ("gpt-split-swap", "hvm", "bios", [], ["Mounted .*var.mount", "Mounted .*home.mount", "Adding .* swap on"]),
+        # The package is the classic's, so that they share one installation.
+        ("unpartitioned-ext4", "paravirtual", "pv", ["btrfs-progs"], ["xvda1"]),
+    ],
+    ids=["gpt-xfs-uefi", "gpt-split-swap-bios", "unpartitioned-ext4-pv"],
+)
+def test_another_layout_starts_to_a_login_prompt(
+    layout: str,
+    virtualization: str,
+    way: str,
+    packages: list[str],
+    signs: list[str],
+    in_world: Path,
+    tmp_path: Path,
+) -> None:
+    """A choice in which every file system, table and loader is once; `make matrix` boots all there are."""
+    more = OF_A_LAYOUT.format(layout=layout, virtualization=virtualization, packages=json.dumps(packages))
+    made = build(in_world, RECIPE.format(name=layout) + more, "--until", "image", home=in_world)
+    seen = started(Path(made["image"]), way, tmp_path)
     assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
+    for sign in signs:
+        assert re.search(sign, seen.console), f"no {sign}\n{seen.console[-1500:]}"

@@ -1,7 +1,6 @@
 """Which modules an initramfs holds, however it is packed, and what is said of files that are none."""
 
 import gzip
-import io
 import lzma
 import subprocess
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kernels import cpio
 
 from wizard.explain import Failure
 from wizard.kernel.initramfs import modules_in
@@ -20,20 +20,6 @@ NAMES = (
     "lib/modules/6.1.0/kernel/drivers/nvme/host/nvme.ko.zst",
     "etc/modprobe.d/nothing.ko.conf",
 )
-
-
-def cpio(*names: str) -> bytes:
-    """A cpio archive in the new format, written by hand."""
-    made = io.BytesIO()
-    for name in (*names, "TRAILER!!!"):
-        content = b"" if name == "TRAILER!!!" else b"\x7fELF" + bytes(13)
-        fields = [0, 0o100644, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0]
-        made.write(b"070701" + b"".join(b"%08X" % field for field in fields))
-        made.write(name.encode() + b"\0")
-        made.write(bytes(-made.tell() % 4))
-        made.write(content)
-        made.write(bytes(-made.tell() % 4))
-    return made.getvalue()
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])

@@ -15,7 +15,7 @@ from typing import Any
 import lz4.frame
 import pytest
 from kernels import CONFIG, RELEASE, bzimage, elf, zstd_frame
-from userlands import FILES, Content, Layout, fill, layer, path_of, tiny_layer
+from own_userlands import FILES, Content, Layout, fill, layer, path_of, tiny_layer
 
 from wizard import host, questions
 from wizard.distro import distros

@@ -11,13 +11,15 @@ from kernels import CONFIG, PACKINGS, bzimage, elf
 from wizard.boot.commandline import kernel_arguments
 from wizard.boot.grub import grub_cfg
 from wizard.boot.menu_lst import menu_files, menu_lst
-from wizard.disk.layout import DiskIds, fstab, layouts, load, sfdisk_script
+from wizard.disk.layout import DiskIds, fstab, layouts, load, names, sfdisk_script
+from wizard.distro import distros
 from wizard.distro.sources import mirrors
-from wizard.plan.build import Occasion, plan, tools_of
+from wizard.plan import proof
+from wizard.plan.build import Occasion, plan, tools_of, tools_to_prove
 from wizard.plan.defaults import fitting_layouts
 from wizard.plan.prose import prose
 from wizard.plan.script import script
-from wizard.plan.steps import Plan, RegisterImage
+from wizard.plan.steps import Plan, ProveImage, RegisterImage
 from wizard.questions import ask, recipe, value
 from wizard.recipe import Recipe, Target
 
@@ -27,18 +29,14 @@ OCCASION = Occasion("test", "2026-01-01")
 
 def recipe_for(arch: str, virtualization: str, layout: str, **more: str) -> Recipe:
     answers = {"target.arch": arch, "target.virtualization": virtualization, "disk.layout": layout, "name": "test"}
-    if virtualization == "hvm" and layout != "gpt-ext4":
+    if virtualization == "hvm" and "uefi" not in load(layout).boot_modes:
         answers["target.boot_mode"] = "legacy-bios"
     return recipe({**answers, **more})
 
 
 POSSIBLE = [
-    ("x86_64", "paravirtual", "single-ext4"),
-    ("x86_64", "paravirtual", "ext3-boot-btrfs-root"),
-    ("x86_64", "hvm", "single-ext4"),
-    ("x86_64", "hvm", "ext3-boot-btrfs-root"),
-    ("x86_64", "hvm", "gpt-ext4"),
-    ("arm64", "hvm", "gpt-ext4"),
+    *(("x86_64", virtualization, name) for name in names() for virtualization in load(name).virtualization),
+    *(("arm64", "hvm", name) for name in names() if "uefi" in load(name).boot_modes),
 ]
 
 
@@ -58,7 +56,7 @@ def test_registration_never_leaves_aws_to_assume_paravirtual_or_i386(target: tup
     assert parameters["RootDeviceName"] == parameters["BlockDeviceMappings"][0]["DeviceName"]
     if target[1] == "paravirtual":
         assert parameters["KernelId"].startswith("aki-")
-        assert parameters["RootDeviceName"] == "/dev/sda"
+        assert parameters["RootDeviceName"] == ("/dev/sda1" if load(target[2]).table == "none" else "/dev/sda")
         assert not {"EnaSupport", "BootMode", "ImdsSupport"} & parameters.keys()
     else:
         assert "KernelId" not in parameters
@@ -117,6 +115,12 @@ def test_pv_grub_gets_a_menu_for_the_first_partition_and_the_xen_console() -> No
     ]
 
 
+def test_on_a_disk_without_partitions_the_menu_is_for_the_disk_itself() -> None:
+    layout = load("unpartitioned-ext4")
+    assert "    root (hd0)\n    kernel /boot/vmlinuz root=UUID=" in menu_lst(layout, IDS, "Debian", has_initramfs=True)
+    assert "root=/dev/xvda1 " in menu_lst(layout, IDS, "Debian", has_initramfs=False)
+
+
 def test_a_boot_partition_of_its_own_holds_the_menu_in_a_folder_boot_with_a_link_to_it() -> None:
     files, links = menu_files(load("ext3-boot-btrfs-root"), "menu")
     assert files == {"boot/boot/grub/menu.lst": "menu"}
@@ -152,9 +156,37 @@ def test_fstab_sfdisk_and_boot_menu_take_their_ids_from_one_source() -> None:
     for layout in layouts():
         text = fstab(layout, IDS)
         assert all(f"UUID={IDS.filesystem(part)} {part.mount} " in text for part in layout.partitions if part.mount)
-        table = sfdisk_script(layout, IDS)
-        assert IDS.disk(layout.table) in table
-        assert all(f"\n{part.number} : start={part.start_mib}MiB" in table for part in layout.partitions)
+        if layout.table != "none":
+            table = sfdisk_script(layout, IDS)
+            assert IDS.disk(layout.table) in table
+            assert all(f"\n{part.number} : start={part.start_mib}MiB" in table for part in layout.partitions)
+
+
+def test_fstab_mounts_outer_before_inner_checks_ext_alone_and_switches_swap_on() -> None:
+    rows = [line.split() for line in fstab(load("gpt-split-swap"), IDS).splitlines()[1:]]
+    assert [(row[1], row[2], row[5]) for row in rows] == [
+        ("/", "ext4", "1"),
+        ("/boot/efi", "vfat", "0"),
+        ("/home", "ext4", "2"),
+        ("/var", "ext4", "2"),
+        ("none", "swap", "0"),
+    ]
+    assert [row.split()[5] for row in fstab(load("gpt-xfs"), IDS).splitlines()[1:]] == ["0", "0"]
+
+
+def test_swap_is_a_partition_before_the_root_and_never_the_third_on_a_paravirtual_disk() -> None:
+    with_swap = [layout for layout in layouts() if layout.name.endswith("-swap")]
+    assert len(with_swap) == 7
+    for layout in with_swap:
+        plain = load(layout.name.removesuffix("-swap"))
+        swap = next(part for part in layout.partitions if part.filesystem == "swap")
+        assert layout.partitions[-2] == swap
+        assert [part.name for part in layout.partitions if part != swap] == [part.name for part in plain.partitions]
+        assert swap.number != 3 or "paravirtual" not in layout.virtualization
+    for layout in layouts():
+        numbers = [part.number for part in layout.partitions]
+        assert len(set(numbers)) == len(numbers)
+        assert layout.table == "gpt" or max(numbers) <= 4
 
 
 def test_the_disk_ends_with_the_partition_that_takes_the_rest() -> None:
@@ -183,7 +215,8 @@ def test_every_default_boots_whatever_else_is_chosen() -> None:
 
 def test_the_mirror_comes_from_the_recipe_then_from_the_host_then_from_the_installer(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
-    assert mirrors(None, "bookworm", tmp_path) == ()
+    debian = distros.load("debian")
+    assert mirrors(debian, None, "bookworm", "x86_64", tmp_path) == ()
     (tmp_path / "sources.list").write_text(
         "# deb http://old.example.org/debian bookworm main\n"
         "deb [signed-by=/x.gpg] http://inside.example.org/debian bookworm main contrib\n"
@@ -195,16 +228,24 @@ def test_the_mirror_comes_from_the_recipe_then_from_the_host_then_from_the_insta
     (tmp_path / "sources.list.d" / "more.sources").write_text(
         "Types: deb\nURIs: http://inside.example.org/security\nSuites: bookworm-security\nComponents: main\n"
     )
-    assert mirrors(None, "bookworm", tmp_path) == (
+    assert mirrors(debian, None, "bookworm", "x86_64", tmp_path) == (
         "deb http://inside.example.org/debian bookworm main",
         "deb http://inside.example.org/security bookworm-security main",
         "deb http://inside.example.org/debian bookworm-updates main",
     )
     with (tmp_path / "sources.list").open("a") as file:
         file.write("deb http://ftp.xx.debian.org/debian bookworm main\n")
-    assert mirrors(None, "bookworm", tmp_path) == (), "what the installer asks by itself serves"
-    assert mirrors("http://mine.example.org/debian", "bookworm", tmp_path) == (
+    assert mirrors(debian, None, "bookworm", "x86_64", tmp_path) == (), "what the installer asks by itself serves"
+    assert mirrors(debian, "http://mine.example.org/debian", "bookworm", "x86_64", tmp_path) == (
         "deb http://mine.example.org/debian bookworm main",
+    )
+
+
+def test_a_distribution_that_the_installer_does_not_know_comes_from_its_own_servers(tmp_path: Path) -> None:
+    ubuntu = distros.load("ubuntu")
+    assert mirrors(ubuntu, None, "noble", "arm64", tmp_path) == tuple(
+        f"deb http://ports.ubuntu.com/ubuntu-ports noble{pocket} main universe"
+        for pocket in ("", "-updates", "-security")
     )
 
 
@@ -279,3 +320,47 @@ def test_of_a_kernel_whose_config_nobody_has_seen_the_common_is_assumed(tmp_path
     asked = recipe_for("x86_64", "hvm", "gpt-ext4", **{"kernel.source": "files", "kernel.image": str(image)})
     told = registration(plan(asked, OCCASION))
     assert (told["EnaSupport"], told["SriovNetSupport"], told["BootMode"]) == (True, "simple", "uefi-preferred")
+
+
+def prove_step(made: Plan) -> Any:
+    """The action of the step that proves."""
+    (action,) = made.step("prove").actions
+    return action
+
+
+def test_nothing_is_uploaded_before_the_image_has_come_up_in_every_way_that_its_disk_starts() -> None:
+    made = plan(recipe({"name": "one"}), OCCASION)
+    assert made.step("snapshot").after == ("prove",)
+    assert prove_step(made).ways == ("bios", "uefi")
+    assert not prove_step(made).allows_imds_v1, "our HVM AMIs are registered for version 2 alone"
+    assert "prove" in [step.id for step in made.until("snapshot").steps]
+
+
+def test_a_paravirtual_image_is_also_held_against_the_pv_grub_of_its_aki() -> None:
+    made = plan(recipe_for("x86_64", "paravirtual", "single-ext4"), OCCASION)
+    assert prove_step(made).ways == ("pv",)
+    assert prove_step(made).pvgrub.startswith("hd0 1.0")
+
+
+def test_an_image_of_32_bits_cannot_be_started_here_and_is_held_against_its_pv_grub_all_the_same() -> None:
+    target = Target(region="us-east-1", arch="i386")
+    (action,) = proof.prove_step(target, (), "aki-8f9dcae6").actions
+    assert isinstance(action, ProveImage)
+    assert (action.ways, action.pvgrub) == ((), "hd0 1.04")
+
+
+def test_skipping_the_proof_changes_nothing_else_and_uploads_nothing_again() -> None:
+    proved = recipe({"name": "one"})
+    left_out = proved.model_copy(update={"prove": False})
+    assert changed(proved, left_out) == {"prove"}
+    assert "prove" not in [step.id for step in plan(left_out, OCCASION).steps]
+    assert not tools_to_prove(left_out)
+    assert "qemu-img" in tools_to_prove(proved)
+
+
+def test_the_script_starts_the_image_by_qemu_before_it_goes_to_aws() -> None:
+    text = script(plan(recipe({"name": "one"}), OCCASION))
+    image_only = text.index("--image-only ]; then")
+    start, upload = text.index("qemu-system-x86_64 "), text.index("aws ebs start-snapshot")
+    assert image_only < start < upload
+    assert "ami-wizard prove image/disk.img --as uefi" in text

@@ -6,7 +6,8 @@ import pytest
 from kernels import CONFIG, PACKINGS, bzimage, elf
 
 from wizard import draft, questions
-from wizard.disk.layout import load
+from wizard.disk import btrfs
+from wizard.disk.layout import load, names
 from wizard.plan.build import Occasion, plan
 from wizard.plan.prose import prose
 from wizard.plan.steps import Run, Write
@@ -110,11 +111,27 @@ def test_the_partition_map_is_drawn_to_scale() -> None:
 
 
 @pytest.mark.parametrize("width", [20, 60, 140])
-def test_the_partition_map_is_as_wide_as_it_may_be(width: int) -> None:
-    for name in ("gpt-ext4", "single-ext4", "ext3-boot-btrfs-root"):
-        rows = partition_map(load(name), 4096, width)
+def test_the_partition_map_is_as_wide_as_it_may_be_and_names_every_partition(width: int) -> None:
+    for name in names():
+        layout = load(name)
+        rows = partition_map(layout, layout.least_gib * 1024, width)
         assert len({len(row) for row in rows}) == 1
-        assert len(rows[0]) <= max(width, 11 * 3 + 4)
+        least = sum(max(len(part.name), len(part.filesystem)) + 3 for part in layout.partitions) + 1
+        assert len(rows[0]) == max(width, least)
+        assert [cell.strip() for cell in rows[1].strip("│").split("│")] == [part.name for part in layout.partitions]
+        assert [cell.strip() for cell in rows[2].strip("│").split("│")] == [
+            part.filesystem for part in layout.partitions
+        ]
+
+
+def test_the_disk_preview_fits_a_small_terminal_and_says_what_cannot_be_carried() -> None:
+    for name in names():
+        virtualization = load(name).virtualization[0]
+        text = preview("disk", {**HVM, "target.virtualization": virtualization, "disk.layout": name}, 76)
+        assert max(len(line) for line in text.splitlines() if not line.startswith("UUID")) <= 76
+        assert ("file capabilities" in text) == (load(name).root.filesystem == "xfs")
+        assert ("stay plain folders" in text) == (bool(load(name).root.subvolumes) and not btrfs.makes_subvolumes())
+        assert ("No partition table" in text) == (load(name).table == "none")
 
 
 def test_the_disk_preview_shows_the_fstab_that_will_be_written() -> None:

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from wizard import presets
 from wizard.disk.layout import load
+from wizard.disk.layout import names as layout_names
 from wizard.explain import Failure
 from wizard.kernel.profiles import profile
 from wizard.plan.defaults import choices, fitting_layouts, layout_unfit
@@ -100,7 +100,7 @@ def test_every_target_with_every_layout_gets_what_it_needs_or_an_explanation() -
 
 def test_the_whole_recipe_of_every_target_is_taken_or_explained() -> None:
     for where in every_target():
-        for layout in (None, *presets.names("layouts")):
+        for layout in (None, *layout_names()):
             answers = {
                 "name": "some-name",
                 "target": where.model_dump(exclude_none=True),
@@ -187,19 +187,32 @@ def test_an_old_aki_limits_the_layouts_and_says_so() -> None:
     assert layout_unfit(in_first_partition, load("single-ext4")) is None
     before_ext4 = target("x86_64", "paravirtual", aki=rows["hd00", "1.02"].aki)
     assert "ext4" in str(layout_unfit(before_ext4, load("single-ext4")))
-    assert fitting_layouts(before_ext4) == ["ext3-boot-btrfs-root"]
+    assert fitting_layouts(before_ext4) == ["ext3-boot-btrfs-root", "ext3-boot-btrfs-root-swap"]
     assert choices(Recipe(name="old", target=before_ext4)).layout.name == "ext3-boot-btrfs-root"
 
 
-def test_a_recipe_whose_aki_reads_no_layout_there_is_says_so() -> None:
-    row = next(one for one in all_akis() if (one.region, one.device, one.version) == ("us-east-1", "hd0", "1.03"))
-    answers = {
-        "name": "old",
-        "target": {"region": "us-east-1", "arch": row.arch, "virtualization": "paravirtual", "aki": row.aki},
-    }
+def test_an_aki_that_knows_no_partitions_gets_a_disk_without_them_registered_as_dev_sda1() -> None:
+    rows = {(row.device, row.version): row for row in all_akis() if (row.region, row.arch) == ("us-east-1", "x86_64")}
+    for version, fitting in (("1.03", ["unpartitioned-ext3", "unpartitioned-ext4"]), ("1.02", ["unpartitioned-ext3"])):
+        old = target("x86_64", "paravirtual", aki=rows["hd0", version].aki)
+        assert fitting_layouts(old) == fitting
+        chosen = choices(Recipe(name="old", target=old))
+        assert chosen.consequences.root_device_name == "/dev/sda1"
+
+
+def test_every_aki_reads_some_layout() -> None:
+    for row in all_akis():
+        table = {"region": row.region, "arch": row.arch, "virtualization": "paravirtual", "aki": row.aki}
+        assert fitting_layouts(Target.model_validate(table)), row
+
+
+def test_a_volume_that_is_smaller_than_its_partitions_is_refused_with_the_least_size() -> None:
+    answers = {"name": "small", "target": {"region": "us-east-1", "arch": "x86_64"}}
     with pytest.raises(Failure) as caught:
-        from_answers(answers)
-    assert "reads only unpartitioned images" in caught.value.evidence[0]
+        from_answers({**answers, "disk": {"layout": "gpt-split", "size_gib": 3}})
+    assert caught.value.evidence == (
+        "disk.size_gib: is 3, too small for gpt-split: the partitions before the root take 3138 MiB. Did you mean 4?",
+    )
 
 
 def test_an_s3_image_over_10_gib_is_refused_with_the_limit() -> None:

@@ -56,3 +56,8 @@ def answers() -> Path:
 def lab() -> Path:
     """The parts of the local Xen machine; shared by all builds."""
     return (_home() or user_cache_path("ami-wizard")) / "lab"
+
+
+def proofs() -> Path:
+    """What the consoles said of images that were started by `ami-wizard prove`."""
+    return (_home() or user_cache_path("ami-wizard")) / "proofs"

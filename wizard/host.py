@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,12 +52,12 @@ def missing(names: Iterable[str]) -> list[Tool]:
     return [tool for name in names if (tool := tools()[name]).found() is None]
 
 
-def require(names: Iterable[str]) -> None:
-    """Raises Failure `missing-programs`, naming each with its reason and its package, if any is not there."""
+def require(names: Iterable[str], code: str = "missing-programs") -> None:
+    """Raises a Failure that names each with its reason and its package, if any is not there."""
     lacking = missing(names)
     if lacking:
         raise Failure(
-            "missing-programs",
+            code,
             programs=", ".join(tool.name for tool in lacking),
             command=install_command(lacking),
             evidence=[f"{tool.name}: {tool.why} (package {tool.package})" for tool in lacking],
@@ -82,6 +83,17 @@ def stamp(name: str) -> str:
         return "missing"
     status = path.stat()
     return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+@cache
+def offers(program: str, option: str) -> bool:
+    """Whether this machine's version of a program has that option, as its `--help` tells."""
+    try:
+        environment = {**os.environ, "PATH": SEARCH_PATH, "LC_ALL": "C"}
+        said = subprocess.run([program, "--help"], capture_output=True, text=True, env=environment, check=False)
+    except OSError:
+        return False
+    return option in (said.stdout + said.stderr).split()
 
 
 def own_command() -> str:

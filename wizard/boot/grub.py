@@ -1,11 +1,12 @@
 """GRUB for BIOS and UEFI: its menu, and its images made from the host's modules."""
 
 from wizard.boot.commandline import boot_path, kernel_arguments
-from wizard.disk.layout import DiskIds, Layout, Partition
+from wizard.disk.image import TREE, BootLoader
+from wizard.disk.layout import DiskIds, Layout
 from wizard.plan.steps import Run, Step, Write
 
 MODULES = [
-    *("part_gpt", "part_msdos", "fat", "ext2", "btrfs", "gzio"),
+    *("part_gpt", "part_msdos", "fat", "ext2", "btrfs", "xfs", "gzio"),
     *("normal", "configfile", "linux", "search", "search_fs_uuid", "test"),
     *("minicmd", "echo", "ls", "cat", "reboot", "halt"),
 ]
@@ -24,15 +25,9 @@ def grub_cfg(layout: Layout, ids: DiskIds, title: str, arch: str, *, has_initram
     """GRUB's menu: on the serial port, which is what EC2 shows; root by UUID."""
     folder = boot_path(layout)
     arguments = kernel_arguments(layout, ids, is_pv=False, has_initramfs=has_initramfs)
-    # GRUB for arm64 speaks to the firmware's console, which on EC2 is the serial port.
-    serial = [
-        "serial --unit=0 --speed=115200",
-        "terminal_input serial console",
-        "terminal_output serial console",
-    ]
     lines = [
         "set timeout=1",
-        *(serial if arch == "x86_64" else []),
+        *serial(arch),
         f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}",
         f'menuentry "{title}" {{',
         f"    linux {folder}/vmlinuz {arguments}",
@@ -42,17 +37,32 @@ def grub_cfg(layout: Layout, ids: DiskIds, title: str, arch: str, *, has_initram
     return "\n".join(lines) + "\n"
 
 
+def serial(arch: str) -> list[str]:
+    """What makes GRUB speak on the serial port, which is what EC2 shows.
+
+    For arm64 it speaks to the firmware's console, which on EC2 is that port.
+    """
+    if arch != "x86_64":
+        return []
+    return [
+        "serial --unit=0 --speed=115200",
+        "terminal_input serial console",
+        "terminal_output serial console",
+    ]
+
+
 def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, str]) -> Step:
     """The step that makes GRUB's images.
 
     On x86_64 from the host's modules, beside the userland that it does not need; on arm64 they come with the userland.
     """
-    boots_by = "BIOS and UEFI" if arch == "x86_64" and layout.at("/boot/efi") else "UEFI" if arch == "arm64" else "BIOS"
-    actions: list[Run | Write] = [Write("bootloader/early.cfg", _early_cfg(layout, ids))]
-    if arch == "x86_64":
+    by_bios, by_uefi = _by_bios(layout, arch), layout.at("/boot/efi") is not None
+    boots_by = " and ".join(name for name, does in (("BIOS", by_bios), ("UEFI", by_uefi)) if does)
+    actions: list[Run | Write] = [Write("bootloader/early.cfg", _early_cfg(layout, ids, arch))]
+    if by_bios:
         actions += _bios_images(layout)
-    if esp := layout.at("/boot/efi"):
-        actions += _esp_image(esp, ids, arch)
+    if by_uefi:
+        actions += _efi_program(arch)
     return Step(
         "bootloader",
         f"Make the boot loader ({boots_by})",
@@ -64,15 +74,19 @@ def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, s
     )
 
 
-def install_commands(layout: Layout, arch: str) -> tuple[Run, ...]:
-    """What puts the boot loader into image/disk.img.
+def into_image(layout: Layout, arch: str) -> BootLoader:
+    """What puts the boot loader into the image.
 
     boot.img is the MBR's code: at 0x5c it holds the sector of core.img, at 0x66 a jump that is only for floppies.
     core.img's first sector holds at 500 the sector where the rest of it lies.
     Source: GRUB 2.06, grub-core/boot/i386/pc/boot.S and diskboot.S, and util/setup.c, which writes the same.
     """
-    commands = []
-    if arch == "x86_64":
+    staged: list[str] = []
+    commands: list[str] = []
+    if layout.at("/boot/efi"):
+        name = EFI[arch][1]
+        staged.append(f"install -D -m 644 bootloader/{name} {TREE}/boot/efi/EFI/BOOT/{name}")
+    if _by_bios(layout, arch):
         bios = next((part for part in layout.partitions if part.filesystem == "bios-boot"), None)
         sector = bios.start_mib * 2048 if bios else 1
         commands += [
@@ -82,11 +96,12 @@ def install_commands(layout: Layout, arch: str) -> tuple[Run, ...]:
             f"dd if=bootloader/core.img of=image/disk.img bs=512 seek={sector} conv=notrunc status=none",
             _patch(sector * 512 + 500, (sector + 1).to_bytes(8, "little")),
         ]
-    if esp := layout.at("/boot/efi"):
-        commands.append(
-            f"dd if=bootloader/esp.img of=image/disk.img bs=1M seek={esp.start_mib} conv=notrunc,sparse status=none"
-        )
-    return tuple(Run(command) for command in commands)
+    return BootLoader(tuple(staged), tuple(map(Run, commands)))
+
+
+def _by_bios(layout: Layout, arch: str) -> bool:
+    """Whether GRUB for BIOS has a place; on a GPT without one, its sectors would be those of the table."""
+    return arch == "x86_64" and "legacy-bios" in layout.boot_modes
 
 
 def _patch(offset: int, data: bytes) -> str:
@@ -94,12 +109,15 @@ def _patch(offset: int, data: bytes) -> str:
     return f"printf '{octal}' | dd of=image/disk.img bs=1 seek={offset} conv=notrunc status=none"
 
 
-def _early_cfg(layout: Layout, ids: DiskIds) -> str:
-    return (
-        f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}\n"
-        f"set prefix=($root){boot_path(layout)}/grub\n"
-        "configfile $prefix/grub.cfg\n"
-    )
+def _early_cfg(layout: Layout, ids: DiskIds, arch: str) -> str:
+    """The menu that lies in GRUB itself.  It speaks before it has found anything, so that one sees what it lacks."""
+    lines = [
+        *serial(arch),
+        f"search --no-floppy --fs-uuid --set=root {ids.filesystem(layout.boot)}",
+        f"set prefix=($root){boot_path(layout)}/grub",
+        "configfile $prefix/grub.cfg",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _bios_images(layout: Layout) -> list[Run | Write]:
@@ -115,10 +133,9 @@ def _bios_images(layout: Layout) -> list[Run | Write]:
     ]
 
 
-def _esp_image(esp: Partition, ids: DiskIds, arch: str) -> list[Run | Write]:
+def _efi_program(arch: str) -> list[Run | Write]:
     platform, name = EFI[arch]
     modules = " ".join((*(("serial", "terminal") if arch == "x86_64" else ()), *MODULES))
-    serial = ids.filesystem(esp).replace("-", "")
     folder = f"{GRUB_FOLDER}/{platform}"
     unpack, remove = [], []
     if arch == "arm64":
@@ -132,11 +149,4 @@ def _esp_image(esp: Partition, ids: DiskIds, arch: str) -> list[Run | Write]:
             f"-o bootloader/{name} {modules}"
         ),
         *remove,
-        Run(f"truncate -s {esp.size_mib}M bootloader/esp.img"),
-        Run(
-            f"mformat -i bootloader/esp.img -F -T $(({esp.size_mib} * 2048)) -H {esp.start_mib * 2048} "
-            f"-N {serial} -v ESP ::"
-        ),
-        Run("mmd -i bootloader/esp.img ::EFI ::EFI/BOOT"),
-        Run(f"mcopy -i bootloader/esp.img bootloader/{name} ::EFI/BOOT/{name}"),
     ]

@@ -13,13 +13,14 @@ def menu_lst(layout: Layout, ids: DiskIds, title: str, *, has_initramfs: bool) -
     """
     folder = boot_path(layout)
     arguments = kernel_arguments(layout, ids, is_pv=True, has_initramfs=has_initramfs)
+    disk = "(hd0)" if layout.table == "none" else f"(hd0,{layout.boot.number - 1})"
     initrd = [f"    initrd {folder}/initrd.img"] if has_initramfs else []
     lines = [
         "default 0",
         "timeout 1",
         "",
         f"title {title}",
-        f"    root (hd0,{layout.boot.number - 1})",
+        f"    root {disk}",
         f"    kernel {folder}/vmlinuz {arguments}",
         *initrd,
     ]

@@ -16,8 +16,11 @@ COMMANDS = {
     "builds": "the builds on this machine and where each stands",
     "clean": "removes a build's files, and with --cloud what it made in AWS",
     "doctor": "what this machine has and lacks, and how to get it",
+    "inspect": "what is in an image, and what is wrong with it",
+    "explain": "what a console log, an error text or a build log says",
     "new": "a new build, guided",
     "plan": "what a build would do, as prose, as a script, or as data",
+    "prove": "boots an image here, the way EC2 would, and says whether it came up",
     "resume": "goes on with an unfinished build",
 }
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from wizard import presets
 from wizard.cli import fragments
 from wizard.cli.output import card, print_json
 from wizard.explain import Failure, explain
@@ -114,10 +113,10 @@ def _start(aki: str | None, layout: str | None, boot_mode: str | None, initramfs
     """What was said of how the kernel will be started."""
     root = table = None
     if layout:
-        from wizard.disk.layout import load
+        from wizard.disk.layout import load, names
 
-        if layout not in presets.names("layouts"):
-            raise click.UsageError(f"There is no layout {layout}; there are {', '.join(presets.names('layouts'))}.")
+        if layout not in names():
+            raise click.UsageError(f"There is no layout {layout}; there are {', '.join(names())}.")
         root, table = load(layout).root.filesystem, load(layout).table
     return Start(_modules(initramfs), _pv_grub(aki) if aki else None, root, table, boot_mode)
 

@@ -85,6 +85,21 @@ def as_failure(error: ClientError | BotoCoreError, operation: str, region: str) 
     return Failure(_code(theirs, message), evidence=[f"{theirs}: {message}"], **facts)
 
 
+SAID = re.compile(
+    r"An error occurred \((?P<code>[\w.]+)\) when calling the (?P<operation>\w+) operation[^:]*: (?P<text>.*)"
+)
+"""How botocore, and so the AWS CLI, writes an error of AWS's down."""
+
+
+def failure_in(text: str) -> Failure | None:
+    """The failure that a text speaks of, when AWS's own words are in it."""
+    said = SAID.search(text)
+    if said is None:
+        return None
+    error = ClientError({"Error": {"Code": said["code"], "Message": said["text"]}}, said["operation"])
+    return as_failure(error, said["operation"], "the region")
+
+
 def aws_code(error: ClientError) -> str:
     """AWS's own code of an error, such as InvalidSnapshot.NotFound."""
     return str(error.response.get("Error", {}).get("Code", "Unknown"))

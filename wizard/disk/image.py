@@ -1,21 +1,54 @@
-"""The image file: the tree staged once, each file system made from it, all put at their places.
+"""The image file: the tree staged once, each file system made from its part of it, all at their places.
 
-No loop device and no mount of the host's: mke2fs writes straight at an offset of the image.  What was measured
-on e2fsprogs 1.47.0 and btrfs-progs 6.2 (Debian 12) about making the same bytes twice stands beside the commands.
+No loop device and no mount of the host's: makers write into the image at an offset, or into a file that is copied
+there.
 """
 
-import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
 
+from wizard.disk import btrfs, ext, fat, swap, xfs
 from wizard.disk.layout import DiskIds, Layout, Partition, sfdisk_script
+from wizard.disk.making import Job
 from wizard.plan.steps import Run, Step, Write
 
 HEADROOM_MIB = 300
 """Room beside the content, for the journal, logs and a second kernel."""
 
-# Our own files change the times of the folders that they are put into.
-CLAMP = "find {tree} -newermt @{epoch} -exec touch -h -d @{epoch} {{}} +"
+TREE = "image/tree"
+
+MAKERS: Mapping[str, tuple[Callable[[Job], list[str]], tuple[str, ...]]] = {
+    **dict.fromkeys(("ext2", "ext3", "ext4"), (ext.commands, ext.TOOLS)),
+    "btrfs": (btrfs.commands, btrfs.TOOLS),
+    "xfs": (xfs.commands, xfs.TOOLS),
+    "vfat": (fat.commands, fat.TOOLS),
+    "swap": (swap.commands, swap.TOOLS),
+}
+"""What makes a file system, and the programs that it needs."""
 
 UNPACK = "tar -C {tree} --xattrs --xattrs-include='*' --numeric-owner -xpf {archive} --exclude='./dev/*'"
+
+# Files that are put into a folder change its time.
+CLAMP = "find {tree} -newermt @{epoch} -exec touch -h -d @{epoch} {{}} +"
+
+REFUSE = """\
+refuse() { echo "$*" >&2; exit 1; }
+fits() {
+  local mib; mib=$(du -sm --apparent-size "$2" | cut -f1)
+  [ "$mib" -lt "$3" ] || refuse "$1: the content does not fit into the partition: $mib MiB of files, $3 MiB of room"
+}"""
+
+# Inside a process space of its own: there, what is made does not depend on what the host's file system is like.
+IN_MEMORY = ("mount -t tmpfs -o mode=755 tmpfs image/tree", "mount -t tmpfs tmpfs /dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class BootLoader:
+    """What the boot loader wants of an image: bash lines that put files into TREE, and commands at the end."""
+
+    staged: tuple[str, ...] = ()
+    installed: tuple[Run, ...] = ()
 
 
 def image_step(
@@ -24,25 +57,26 @@ def image_step(
     epoch: int,
     size_gib: int | None,
     needs: tuple[str, ...],
-    bootloader: tuple[Run, ...],
+    bootloader: BootLoader,
     is_pv: bool,
     inputs: dict[str, str],
 ) -> Step:
     """The step that makes image/disk.img (raw, sparse, whole GiB)."""
-    root = layout.root
-    make_root = _btrfs_root if root.filesystem == "btrfs" else _ext_root
+    table = layout.table != "none"
     return Step(
         "image",
         "Assemble the disk image",
-        f"{layout.title}: the partition table, the file systems and the boot loader go into one file, "
-        "which is the disk. Nothing is mounted, and no device of this machine is touched.",
+        f"{layout.title}: {'the partition table, ' if table else ''}the file systems and the boot loader go into one "
+        "file, which is the disk. Nothing is mounted, and no device of this machine is touched.",
         (
-            Write("image/table.sfdisk", sfdisk_script(layout, ids)),
+            *([Write("image/table.sfdisk", sfdisk_script(layout, ids))] if table else []),
+            *([xfs.restore_unit()] if _of(layout, "xfs") else []),
             *_measure(layout, size_gib),
             Run('truncate -s "$(cat image/disk-gib)G" image/disk.img'),
-            Run("sfdisk --quiet image/disk.img < image/table.sfdisk"),
-            *make_root(layout, ids, epoch, is_pv),
-            *bootloader,
+            *([Run("sfdisk --quiet image/disk.img < image/table.sfdisk")] if table else []),
+            Run(f"mkdir {TREE}"),
+            Run(_fill(layout, ids, epoch, is_pv, bootloader.staged)),
+            *bootloader.installed,
         ),
         needs,
         inputs,
@@ -60,6 +94,22 @@ def checksum_step() -> Step:
     )
 
 
+def tools(layout: Layout) -> list[str]:
+    """The host's programs that make a disk of this layout."""
+    made = (MAKERS[part.filesystem][1] for part in layout.partitions if part.filesystem in MAKERS)
+    return [*(["sfdisk"] if layout.table != "none" else []), *sorted(set(chain.from_iterable(made)))]
+
+
+def notes(layout: Layout) -> list[str]:
+    """What is worth knowing of how this machine makes these file systems."""
+    said = [btrfs.note(part) for part in _of(layout, "btrfs")] + [xfs.NOTE] * bool(_of(layout, "xfs"))
+    return [note for note in said if note]
+
+
+def _of(layout: Layout, filesystem: str) -> list[Partition]:
+    return [part for part in layout.partitions if part.filesystem == filesystem]
+
+
 def _measure(layout: Layout, size_gib: int | None) -> tuple[Run, ...]:
     """The volume's size in whole GiB: as given, or from the content."""
     if size_gib is not None:
@@ -71,95 +121,50 @@ def _measure(layout: Layout, size_gib: int | None) -> tuple[Run, ...]:
     )
 
 
+def _fill(layout: Layout, ids: DiskIds, epoch: int, is_pv: bool, staged: Iterable[str]) -> str:
+    """All file systems from one staged tree, innermost first: what is made is taken out of the tree of the others."""
+    in_memory = bool(_of(layout, "btrfs"))
+    mounts = [part.mount for part in layout.partitions if part.mount]
+    folders = [f"{TREE}{mount}" for mount in sorted(mounts) if mount != "/"]
+    xfs_parts = _of(layout, "xfs")
+    lines = [
+        REFUSE,
+        *(IN_MEMORY if in_memory else ()),
+        UNPACK.format(tree=TREE, archive="bootstrap/root.tar"),
+        UNPACK.format(tree=TREE, archive="system/system.tar"),
+        *([f"mkdir -p {' '.join(folders)}"] if folders else []),
+        *staged,
+        *(xfs.set_aside(TREE, xfs_parts, mounts) if xfs_parts else []),
+    ]
+    for part in sorted(layout.partitions, key=_depth, reverse=True):
+        lines += _make(part, layout, ids, epoch, is_pv)
+    lines += [f"rm -r {TREE}"] if not in_memory else []
+    apart = "as_root_apart" if in_memory else "as_root"
+    after = f"\nrmdir {TREE}" if in_memory else ""
+    return f"{apart} bash -euo pipefail <<'TREE'\n" + "\n".join(lines) + f"\nTREE{after}"
+
+
+def _make(part: Partition, layout: Layout, ids: DiskIds, epoch: int, is_pv: bool) -> list[str]:
+    if part.filesystem not in MAKERS:
+        return []
+    make, _ = MAKERS[part.filesystem]
+    tree = f"{TREE}{part.mount.rstrip('/')}" if part.mount else ""
+    mib = str(part.size_mib) if part.size_mib else _root_mib(layout)
+    commands = make(Job(part, ids.filesystem(part), tree, mib, epoch, is_pv))
+    if not part.mount:
+        return [f"echo '{part.name}: {part.filesystem}'", *commands]
+    return [
+        f"echo '{part.name}: {part.filesystem} for {part.mount}'",
+        f'fits {part.name} {tree} "{mib}"',
+        CLAMP.format(tree=tree, epoch=epoch),
+        *commands,
+        *([f"find {tree} -mindepth 1 -delete"] if part.mount != "/" else []),
+    ]
+
+
 def _root_mib(layout: Layout) -> str:
     return f"$(( $(cat image/disk-gib) * 1024 - {layout.root.start_mib + layout.tail_mib} ))"
 
 
-def _mke2fs(part: Partition, ids: DiskIds, is_pv: bool, tree: str, size: str) -> str:
-    """A file system from a folder, at its place in the image.
-
-    PV-GRUB's ext4 reader stops at the 64bit feature and knows no checksums (FACTS.md, "File system of /boot for
-    PV-GRUB"); GRUB 2.06 knows neither metadata_csum_seed nor orphan_file.
-    """
-    features = ["^metadata_csum_seed", "^orphan_file"]
-    if is_pv:
-        features += ["^64bit", "^metadata_csum"]
-    fs_id = ids.filesystem(part)
-    options = f"offset={part.start_mib * 1024 * 1024},hash_seed={fs_id}"
-    wanted = f" -O {','.join(features)}" if part.filesystem == "ext4" else ""
-    names = f"-L {part.name} -U {fs_id}"
-    return f"mke2fs -q -F -t {part.filesystem}{wanted} {names} -E {options} -d {tree} image/disk.img {size}"
-
-
-def _same_times(part: Partition, epoch: int, name: str) -> tuple[str, str]:
-    """mke2fs copies each file's change and access time, which no program can set: they are set in the image.
-
-    In sorted order, as debugfs counts what it writes, and the count depends on the order.
-    """
-    edit = f's/"/""/g; s/.*/sif "\\/&" ctime @{epoch}\\nsif "\\/&" atime @{epoch}/'
-    at = f"image/disk.img?offset={part.start_mib * 1024 * 1024}"
-    return (
-        f"sed {shlex.quote(edit)} > image/{name}.times",
-        f"debugfs -w -f image/{name}.times {shlex.quote(at)} > image/{name}.debugfs 2>&1",
-    )
-
-
-def _ext_root(layout: Layout, ids: DiskIds, epoch: int, is_pv: bool) -> tuple[Run, ...]:
-    tree = "image/tree"
-    commands = [
-        f"mkdir -p {tree}",
-        f"as_root {UNPACK.format(tree=tree, archive='bootstrap/root.tar')}",
-        f"as_root {UNPACK.format(tree=tree, archive='system/system.tar')}",
-    ]
-    if layout.boot is not layout.root:
-        commands += _ext_filesystem(layout.boot, ids, epoch, is_pv, f"{tree}/boot", f"{layout.boot.size_mib}M")
-        commands.append(f"as_root find {tree}/boot -mindepth 1 -delete")
-    commands += _ext_filesystem(layout.root, ids, epoch, is_pv, tree, f'"{_root_mib(layout)}M"')
-    commands.append(f"as_root rm -rf {tree}")
-    return tuple(Run(command) for command in commands)
-
-
-def _ext_filesystem(part: Partition, ids: DiskIds, epoch: int, is_pv: bool, tree: str, size: str) -> list[str]:
-    script, apply = _same_times(part, epoch, part.name)
-    return [
-        f"as_root {CLAMP.format(tree=tree, epoch=epoch)}",
-        f"as_root {_mke2fs(part, ids, is_pv, tree, size)}",
-        f"as_root find {tree} -printf '%P\\n' | LC_ALL=C sort | {script}",
-        apply,
-        f"rm image/{part.name}.times image/{part.name}.debugfs",
-    ]
-
-
-def _btrfs_root(layout: Layout, ids: DiskIds, epoch: int, is_pv: bool) -> tuple[Run, ...]:
-    """btrfs keeps the inode numbers and the order of the folder that it was made from, and random ids.
-
-    So the tree is staged in a memory file system that only this command sees, in a process space of its own: there
-    inode numbers, order and process ids are the same every time; libfaketime makes time and randomness so.
-    """
-    if layout.boot is layout.root or layout.boot.filesystem == "btrfs":
-        raise ValueError("a btrfs root needs a /boot of its own that PV-GRUB reads")
-    root, boot = layout.root, layout.boot
-    times, set_times = _same_times(boot, epoch, boot.name)
-    seed = f"0x{ids.filesystem(root).replace('-', '')[:16]}"
-    script = f"""
-mount -t tmpfs -o mode=755 tmpfs image/tree
-mount -t tmpfs tmpfs /dev/shm
-{UNPACK.format(tree="image/tree", archive="bootstrap/root.tar")}
-{UNPACK.format(tree="image/tree", archive="system/system.tar")}
-{CLAMP.format(tree="image/tree/boot", epoch=epoch)}
-{_mke2fs(boot, ids, is_pv, "image/tree/boot", f"{boot.size_mib}M")}
-find image/tree/boot -printf '%P\\n' | LC_ALL=C sort | {times}
-{set_times}
-find image/tree/boot -mindepth 1 -delete
-truncate -s "{_root_mib(layout)}M" image/root.btrfs
-FAKERANDOM_SEED={seed} faketime -f "$(date -u -d @{epoch} '+%Y-%m-%d %H:%M:%S')" \\
-  mkfs.btrfs -q -U {ids.filesystem(root)} -L {root.name} --rootdir image/tree image/root.btrfs
-"""
-    grown = f'test "$(stat -c %s image/root.btrfs)" = "$(({_root_mib(layout)} * 1048576))"'
-    return (
-        Run("mkdir -p image/tree"),
-        Run(f"as_root_apart bash -euo pipefail <<'APART'{script}APART"),
-        Run(f"{grown} || {{ echo 'mkfs.btrfs: the content does not fit into the partition' >&2; false; }}"),
-        Run(f"dd if=image/root.btrfs of=image/disk.img bs=1M seek={root.start_mib} conv=notrunc,sparse status=none"),
-        Run(f"rm -r image/root.btrfs image/tree image/{boot.name}.times image/{boot.name}.debugfs"),
-    )
+def _depth(part: Partition) -> int:
+    return len([name for name in (part.mount or "").split("/") if name])

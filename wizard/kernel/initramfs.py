@@ -29,13 +29,18 @@ def modules_in(path: Path) -> frozenset[str]:
     Raises Failure "unreadable-file", "not-an-initramfs" when it is something else or breaks off.
     """
     with opened(path) as packed:
-        head = packed.peek(4096)
-        found: set[str] = set()
-        try:
-            while start := _start(packed):
-                found |= _segment(packed, start)
-        except ValueError as error:
-            raise Failure("not-an-initramfs", path=path, looks=looks_like(head), evidence=[str(error)]) from error
+        return modules_of(path, packed)
+
+
+def modules_of(path: Path, packed: Stream) -> frozenset[str]:
+    """As `modules_in`, of content that comes along; the path is for people."""
+    head = packed.peek(4096)
+    found: set[str] = set()
+    try:
+        while start := _start(packed):
+            found |= _segment(packed, start)
+    except ValueError as error:
+        raise Failure("not-an-initramfs", path=path, looks=looks_like(head), evidence=[str(error)]) from error
     if not head:
         raise Failure("not-an-initramfs", path=path, looks=looks_like(head))
     return frozenset(found)

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from wizard import host
 from wizard.boot import grub, menu_lst
-from wizard.disk.image import checksum_step, image_step
+from wizard.boot.proof.ways import tools
+from wizard.disk import image
+from wizard.disk import own as own_layout
+from wizard.disk.image import BootLoader
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import distros, system
 from wizard.distro.families import family
@@ -20,7 +23,8 @@ from wizard.kernel import stage
 from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
-from wizard.plan.defaults import Choices, choices, layout_name
+from wizard.plan.defaults import Choices, choices, layout_of
+from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
 
@@ -55,45 +59,53 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     steps.append(_system(recipe, chosen.layout, ids, has_initramfs, chosen.consequences.console))
     is_pv = recipe.target.virtualization == "paravirtual"
     if not is_pv:
-        tools = _stamps(_grub_tools(recipe, chosen.layout))
-        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, tools))
+        stamps = _stamps(_grub_tools(recipe, chosen.layout))
+        steps.append(grub.bootloader_step(chosen.layout, ids, recipe.target.arch, stamps))
     steps.append(
-        image_step(
+        image.image_step(
             chosen.layout,
             ids,
             EPOCH,
             recipe.disk.size_gib,
             tuple(step.id for step in steps if step.id != "kernel"),
-            () if is_pv else grub.install_commands(chosen.layout, recipe.target.arch),
+            BootLoader() if is_pv else grub.into_image(chosen.layout, recipe.target.arch),
             is_pv,
-            _stamps(_image_tools(chosen.layout)),
+            _stamps(image.tools(chosen.layout)),
         )
     )
-    image = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
-    steps.append(checksum_step())
+    image_key = Plan(recipe.name, tuple(steps), EPOCH).keys()["image"][:16]
+    steps.append(image.checksum_step())
+    ways = ways_of(recipe, chosen, able)
+    if recipe.prove:
+        steps.append(prove_step(recipe.target, ways, chosen.consequences.aki))
     return Plan(
         recipe.name,
         (
-            account_step(recipe, occasion.build, image),
+            account_step(recipe, chosen, able, occasion.build, image_key),
             *steps,
-            *cloud_steps(recipe, chosen, able, occasion.build, image),
+            *cloud_steps(
+                recipe, chosen, able, occasion.build, image_key, tuple(step.id for step in steps if step.id == "prove")
+            ),
         ),
         EPOCH,
     )
 
 
 def identity(recipe: Recipe) -> str:
-    """What tells one image from another: every answer but the name and the region.  Ids on the disk follow from it.
+    """What tells one image from another: every answer but the name, the region and the proof.
 
-    Of the user's kernel and own userland the content counts, not where it lies.
+    Ids on the disk follow from it.  Of the user's kernel and own userland the content counts, not where it lies.
     """
     answers = recipe.model_dump(mode="json")
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    answers.pop("name")
+    for of_no_matter in ("name", "prove"):
+        answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
-    answers["disk"]["layout"] = layout_name(recipe)
+    layout = layout_of(recipe.target, recipe.disk)
+    named = own_layout.tables(layout) if recipe.disk.partitions else layout.name
+    answers["disk"] = {"layout": named, "size_gib": recipe.disk.size_gib}
     return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
 
 
@@ -102,7 +114,7 @@ def tools_of(recipe: Recipe) -> list[str]:
     chosen = choices(recipe)
     layout = chosen.layout
     wanted = _userland(recipe, layout, None)
-    names = [*family(wanted).tools(wanted), *_image_tools(layout)]
+    names = [*family(wanted).tools(wanted), *image.tools(layout)]
     if recipe.target.virtualization == "hvm":
         names += _grub_tools(recipe, layout)
     if recipe.kernel.source == "files":
@@ -115,29 +127,26 @@ def tools_of(recipe: Recipe) -> list[str]:
     return names
 
 
+def tools_to_prove(recipe: Recipe) -> list[str]:
+    """The host's tools that starting this recipe's image needs.  Raises what reading the user's kernel raises."""
+    if not recipe.prove:
+        return []
+    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
+    ways = ways_of(recipe, choices(recipe), able)
+    return tools(ways, recipe.target.arch) if ways else []
+
+
 def host_runs(arch: str) -> bool:
     """Whether this machine runs programs of that architecture by itself."""
     return arch == host.architecture() or (arch == "i386" and platform.machine() == "x86_64")
-
-
-def _image_tools(layout: Layout) -> list[str]:
-    filesystems = {part.filesystem for part in layout.partitions}
-    by_filesystem = {
-        "ext3": ["mke2fs", "debugfs"],
-        "ext4": ["mke2fs", "debugfs"],
-        "btrfs": ["mkfs.btrfs", "faketime", "unshare"],
-    }
-    return ["sfdisk", *sorted({tool for name in filesystems for tool in by_filesystem.get(name, ())})]
 
 
 def _grub_tools(recipe: Recipe, layout: Layout) -> list[str]:
     names = ["grub-mkimage"]
     if recipe.target.arch == "x86_64":
         names.append("/usr/lib/grub/i386-pc/boot.img")
-    if layout.at("/boot/efi"):
-        names += ["mformat", "mcopy"]
-        if recipe.target.arch == "x86_64":
-            names.append("/usr/lib/grub/x86_64-efi/linux.mod")
+    if layout.at("/boot/efi") and recipe.target.arch == "x86_64":
+        names.append("/usr/lib/grub/x86_64-efi/linux.mod")
     return names
 
 

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wizard import presets
+from wizard.disk import own, rules
 from wizard.disk.layout import Layout, load
+from wizard.disk.layout import names as layout_names
 from wizard.distro import distros
+from wizard.distro.content import least_mib
+from wizard.distro.distros import Distro
 from wizard.distro.own.found import Found, find, init_of, kernel_of
 from wizard.explain import Failure, explain
-from wizard.recipe import Problem, Recipe, Target, nearest
+from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
 
@@ -30,14 +34,19 @@ def choices(recipe: Recipe, *, starts_by_uefi: bool = True) -> Choices:
 
     Raises Failure `no-aki-in-region`.
     """
-    layout = load(layout_name(recipe))
+    layout = layout_of(recipe.target, recipe.disk)
     modes = tuple(mode for mode in layout.boot_modes if starts_by_uefi or mode == "legacy-bios")
     return Choices(layout, target.consequences(recipe.target, layout.table, modes or layout.boot_modes))
 
 
-def layout_name(recipe: Recipe) -> str:
-    """The layout asked for, or the first that starts such a target."""
-    return recipe.disk.layout or default_layout(recipe.target)
+def layout_of(where: Target, disk: Disk) -> Layout:
+    """The layout asked for: partitions of one's own, or a preset's; without any, the first that starts such a target.
+
+    Raises FileNotFoundError for a preset that there is not.
+    """
+    if disk.partitions:
+        return own.layout(disk, where.virtualization)
+    return load(disk.layout or default_layout(where))
 
 
 def default_layout(where: Target) -> str:
@@ -56,6 +65,10 @@ def target_problems(where: Target) -> Iterator[Problem]:
     unknown = region_problem(where.region)
     found = [problem for problem in target.problems(where) if not (unknown and problem.place in OF_REGION)]
     yield from filter(None, [unknown, *found])
+    if where.kms_key and not where.encrypted:
+        yield Problem("target.kms_key", "is given, but encrypted is not true.", "encrypted = true")
+    if where.kms_key and f":kms:{where.region}:" not in where.kms_key:
+        yield Problem("target.kms_key", f"is a key of another region than {where.region}.")
     if where.storage == "s3" and not any(problem.place == "target.storage" for problem in found):
         yield Problem("target.storage", "is 's3'; this version makes EBS snapshots only.", "ebs")
 
@@ -72,7 +85,7 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
     """
     wrong = list(target_problems(recipe.target)) if judges_target else [region_problem(recipe.target.region)]
     yield from filter(None, wrong)
-    unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe)]
+    unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe), *_mixed_layouts(recipe)]
     yield from unknown
     if judges_target and not wrong:
         if not any(problem.place == "disk.layout" for problem in unknown):
@@ -111,6 +124,13 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
     for key in ("source", "checksum", "unsigned", "init"):
         if getattr(recipe.distro, key):
             yield Problem(f"distro.{key}", f"is given, but name is {recipe.distro.name!r}.", 'name = "own"')
+    if not _made_for(distro, recipe):
+        yield Problem("distro.name", f"{distro.title} is made for {', '.join(distro.architectures)} only.")
+
+
+def _made_for(distro: Distro, recipe: Recipe) -> bool:
+    """Whether the distribution has the target's architecture; a userland of the user's own names none."""
+    return not distro.architectures or recipe.target.arch in distro.architectures
 
 
 def _own_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -157,7 +177,7 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
     if distro.family == "own":
         yield from _no_kernel_inside(recipe)
         return
-    if distro.kernel(where.virtualization, where.arch) is None:
+    if _made_for(distro, recipe) and distro.kernel(where.virtualization, where.arch) is None:
         others = " or ".join(distro.kernel_architectures(where.virtualization))
         instead = f", or choose the architecture {others}" if others else ""
         yield Problem(
@@ -176,19 +196,50 @@ def _no_kernel_inside(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
-    names, name = presets.names("layouts"), recipe.disk.layout
+    names, name = layout_names(), recipe.disk.layout
     if name and name not in names:
         yield Problem("disk.layout", f"is {name!r}; there are {', '.join(names)}.", nearest(name, names))
 
 
+def _mixed_layouts(recipe: Recipe) -> Iterator[Problem]:
+    disk = recipe.disk
+    if disk.layout and disk.partitions:
+        yield Problem(
+            "disk.layout", f"is {disk.layout!r}, and there are partitions of your own: leave one of them out."
+        )
+    if disk.partitions is not None and not disk.partitions:
+        yield Problem("disk.partitions", "is empty: add [[disk.partitions]], or leave it out.")
+    elif disk.table and not disk.partitions:
+        yield Problem("disk.table", "is of partitions of one's own, and there are none: add [[disk.partitions]].")
+
+
+def own_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with partitions of one's own, by the rules of wizard/disk/rules.py."""
+    layout, known = layout_of(recipe.target, recipe.disk), recipe.distro.name in presets.names("distros")
+    content = rules.NOTHING_KNOWN
+    if known:
+        content = least_mib(recipe.distro.name, recipe.kernel.source, recipe.target.virtualization)
+    for found in rules.refusals(layout, recipe.target, recipe.disk.size_gib, content):
+        field = "size_gib" if found.field == "gib" else found.field
+        place = f"disk.{field}" if found.at is None else f"disk.partitions.{found.at + 1}.{field}"
+        yield Problem(place, found.reason, found.suggestion)
+
+
 def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
-    name = layout_name(recipe)
+    if recipe.disk.partitions:
+        yield from own_problems(recipe)
+        return
+    name = recipe.disk.layout or default_layout(recipe.target)
     if reason := layout_unfit(recipe.target, load(name)):
         fitting = fitting_layouts(recipe.target)
         if fitting:
             yield Problem("disk.layout", f"{name} {reason}.", fitting[0])
         else:
             yield Problem("target.aki", f"no layout fits it: {name} {reason}; leave it out for the newest.")
+    size, layout = recipe.disk.size_gib, load(name)
+    if size and size < layout.least_gib:
+        before = f"the partitions before the root take {layout.root.start_mib} MiB"
+        yield Problem("disk.size_gib", f"is {size}, too small for {name}: {before}.", str(layout.least_gib))
 
 
 def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -210,7 +261,7 @@ def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
 def fitting_layouts(where: Target) -> list[str]:
     """The layouts that start such a target, the default first."""
     default = DEFAULT_LAYOUT[where.virtualization]
-    fitting = [name for name in presets.names("layouts") if layout_unfit(where, load(name)) is None]
+    fitting = [name for name in layout_names() if layout_unfit(where, load(name)) is None]
     return sorted(fitting, key=lambda name: (name != default, name))
 
 

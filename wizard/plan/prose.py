@@ -4,7 +4,8 @@ import json
 import textwrap
 from collections.abc import Iterator
 
-from wizard.plan.steps import Action, CheckAccount, Plan, RegisterImage, Run, Step, UploadSnapshot, Write
+from wizard.boot.proof.ways import TITLES
+from wizard.plan.steps import Action, CheckAccount, Plan, ProveImage, RegisterImage, Run, Step, UploadSnapshot, Write
 
 WIDTH = 100
 
@@ -22,6 +23,8 @@ def _step(number: int, step: Step, width: int) -> Iterator[str]:
     yield from textwrap.wrap(step.why, width, initial_indent="   ", subsequent_indent="   ")
     if step.needs:
         yield f"   Needs: {', '.join(step.needs)}."
+    if step.after:
+        yield f"   Begins when this has ended well: {', '.join(step.after)}."
     for action in step.actions:
         yield from (f"   {line}".rstrip() for line in action_lines(action))
 
@@ -38,10 +41,14 @@ def action_lines(action: Action) -> list[str]:
                 f"{what}{'' if mode == 0o644 else f' (mode {mode:o})'}",
                 *(f"  | {line}" for line in text.splitlines()),
             ]
+        case ProveImage(image, ways):
+            said = [f"prove {image} {TITLES[way]}: root, address, metadata, ssh" for way in ways]
+            return [*said, *([f"hold {image} against what PV-GRUB {action.pvgrub} reads"] if action.pvgrub else [])]
         case CheckAccount():
             return [
                 "AWS sts:GetCallerIdentity",
                 f"AWS ec2:DescribeImages in {action.region}: is the name “{action.ami_name}” free?",
+                f"AWS ec2:RegisterImage in {action.region} as a dry run: may you?",
             ]
         case UploadSnapshot():
             tags = ", ".join(f"{key}={value}" for key, value in action.tags.items())

@@ -4,8 +4,24 @@ import json
 import shlex
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
-from wizard.plan.steps import Action, CheckAccount, Plan, RegisterImage, Run, Step, UploadSnapshot, Write
+from wizard.boot.lab.machine import Logs
+from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
+from wizard.plan.steps import (
+    NO_SNAPSHOT,
+    Action,
+    CheckAccount,
+    Plan,
+    ProveImage,
+    RegisterImage,
+    Run,
+    Step,
+    UploadSnapshot,
+    Way,
+    Write,
+    fill,
+)
 
 PRELUDE = """\
 # A folder in which files can belong to root: a user namespace of its own, or nothing special as root.
@@ -38,8 +54,8 @@ def environment(plan: Plan) -> dict[str, str]:
 def script(plan: Plan) -> str:
     """The whole plan as bash.  Run in an empty folder, it leaves the image in image/disk.img and then goes on to AWS;
     with --image-only it stops before that."""
-    local = [step for step in plan.steps if not step.in_cloud]
-    cloud = [step for step in plan.steps if step.in_cloud]
+    makes_image = [step for step in plan.steps if not step.in_cloud and step.id != "prove"]
+    behind = [step for step in plan.steps if step not in makes_image]
     return "\n".join(
         [
             "#!/usr/bin/env bash",
@@ -52,10 +68,10 @@ def script(plan: Plan) -> str:
             'export DOWNLOADS="${DOWNLOADS:-$PWD/downloads}"',
             "",
             PRELUDE,
-            *(line for step in local for line in _step(step)),
+            *(line for step in makes_image for line in _step(step)),
             'if [ "${1:-}" = --image-only ]; then exit 0; fi',
             "",
-            *(line for step in cloud for line in _step(step)),
+            *(line for step in behind for line in _step(step)),
         ]
     )
 
@@ -67,6 +83,8 @@ def action_script(action: Action) -> str:
             return command
         case Write():
             return _write(action)
+        case ProveImage():
+            return "\n".join(_prove(action, way) for way in action.ways)
         case CheckAccount():
             return _check_account(action)
         case UploadSnapshot():
@@ -102,6 +120,27 @@ def _write(action: Write) -> str:
     return "\n".join(lines)
 
 
+def _prove(action: ProveImage, way: Way) -> str:
+    """The machine alone, until it asks for a login: of what is asked over ssh a few lines of shell cannot tell."""
+    whole = f"`ami-wizard prove {action.image} --as {way}` asks for more: address, metadata, ssh, units."
+    if way == "pv":
+        return "\n".join(_comment(f"A paravirtual image is started in Xen, made from Debian's packages: {whole}"))
+    folder = Path(action.saves)
+    logs = Logs(folder / f"console-{way}.log", folder / f"firmware-{way}.log")
+    command = shlex.join(by_firmware(way, action.arch, Path(action.image), logs, memory := folder / "firmware-memory"))
+    copies = [f"cp {firmware_memory(action.arch)} {memory}"] if way == "uefi" else []
+    return "\n".join(
+        [
+            *_comment(f"Until the image asks for a login on its console. {whole}"),
+            *copies,
+            f": > {logs.guest}",
+            f"timeout {LIMIT_SECONDS[way]} {command} &",
+            f"until grep -q 'login: ' {logs.guest}; do kill -0 $!; sleep 1; done",
+            "kill $!",
+        ]
+    )
+
+
 def _check_account(action: CheckAccount) -> str:
     return "\n".join(
         [
@@ -110,6 +149,13 @@ def _check_account(action: CheckAccount) -> str:
             f"  --filters {shlex.quote(f'Name=name,Values={action.ami_name}')} \\",
             "  --query 'Images[].ImageId' --output text)",
             'if [ -n "$taken" ]; then echo "The name is taken by $taken" >&2; exit 1; fi',
+            "# A dry run: what it says beside “not authorized” tells nothing, as there is no snapshot yet.",
+            "cat > account/request.json <<'END'",
+            json.dumps(fill(action.registers, {"<snapshot>": NO_SNAPSHOT}), indent=2),
+            "END",
+            f"said=$(aws ec2 register-image --dry-run --region {action.region} \\",
+            "  --cli-input-json file://account/request.json 2>&1 || true)",
+            'case "$said" in *UnauthorizedOperation*) echo "$said" >&2; exit 1;; esac',
         ]
     )
 
@@ -117,9 +163,12 @@ def _check_account(action: CheckAccount) -> str:
 def _upload(action: UploadSnapshot) -> str:
     tags = shlex.quote(json.dumps([{"Key": key, "Value": value} for key, value in action.tags.items()]))
     region, saves, image = action.region, action.saves, shlex.quote(action.image)
+    encrypted = " --encrypted" if action.encryption.get("Encrypted") else ""
+    key = f" --kms-key-arn {action.encryption['KmsKeyArn']}" if "KmsKeyArn" in action.encryption else ""
     return f"""\
 aws ebs start-snapshot --region {region} --timeout 4320 --volume-size "$(( $(stat -c %s {image}) / 1073741824 ))" \\
-  --description {shlex.quote(action.description)} --tags {tags} --query SnapshotId --output text > {saves}
+  --description {shlex.quote(action.description)} --tags {tags}{encrypted}{key} \\
+  --query SnapshotId --output text > {saves}
 # Blocks of 512 KiB; one that is all zeros need not be sent.
 zeros=$(head -c 524288 /dev/zero | sha256sum)
 blocks=$(( $(stat -c %s {image}) / 524288 ))

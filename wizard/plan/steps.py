@@ -4,13 +4,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Way = Literal["pv", "bios", "uefi"]
+"""How an image is started: as a paravirtual guest of Xen, or like a PC or server by its firmware."""
 
 BUILD_TAG = "ami-wizard:build"
 """The tag on every resource that says which build made it."""
 
 IMAGE_TAG = "ami-wizard:image"
 """The tag on an AMI that says from which image it was made: the beginning of the image step's key."""
+
+
+NO_SNAPSHOT = "snap-ffffffffffffffff"
+"""Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +37,49 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class ProveImage:
+    """Starts an image on this machine in each of these ways and lets it go on only when it has
+    come up in all of them.  The consoles go to the folder `saves`.
+
+    `allows_imds_v1`: whether the metadata service answers without a token, as for instances that may ask so.
+    `pvgrub`: the loader that the AKI names, e.g. "hd0 1.04", against which the image is held; empty for HVM.
+    """
+
+    image: str
+    ways: tuple[Way, ...]
+    arch: str
+    saves: str
+    allows_imds_v1: bool
+    pvgrub: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckAccount:
-    """Who we are at AWS, and whether the AMI's name is still free there (GetCallerIdentity, DescribeImages)."""
+    """Who we are at AWS, whether the AMI's name is still free there, and whether we may register such an AMI.
+
+    GetCallerIdentity, DescribeImages, and RegisterImage as a dry run with the parameters in `registers`.
+    """
 
     region: str
     ami_name: str
     build: str
     image: str
+    registers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class UploadSnapshot:
-    """An image file to an EBS snapshot by the EBS direct API; the snapshot's id goes to the file `saves`."""
+    """An image file to an EBS snapshot by the EBS direct API; the snapshot's id goes to the file `saves`.
+
+    `encryption`: StartSnapshot's `Encrypted` and `KmsKeyArn`, or nothing.
+    """
 
     region: str
     image: str
     saves: str
     description: str
     tags: Mapping[str, str]
+    encryption: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +93,7 @@ class RegisterImage:
     build: str
 
 
-Action = Run | Write | CheckAccount | UploadSnapshot | RegisterImage
+Action = Run | Write | ProveImage | CheckAccount | UploadSnapshot | RegisterImage
 CloudAction = CheckAccount | UploadSnapshot | RegisterImage
 
 
@@ -70,7 +102,8 @@ class Step:
     """One piece of a build.
 
     `inputs` name what the actions depend on beside their own text: the digest of a kernel file, a program's version.
-    A step that is not `kept` is done again at every start, because what it found out may no longer be true.
+    `after` names steps that must have ended well before this one begins, and that give it nothing: they are no part of
+    its key.  A step that is not `kept` is done again at every start, because what it found out may no longer be true.
     """
 
     id: str
@@ -80,6 +113,12 @@ class Step:
     needs: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     kept: bool = True
+    after: tuple[str, ...] = ()
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The steps that must have ended well before this one begins."""
+        return (*self.needs, *self.after)
 
     @property
     def in_cloud(self) -> bool:
@@ -98,7 +137,7 @@ class Plan:
     def __post_init__(self) -> None:
         seen: set[str] = set()
         for step in self.steps:
-            if missing := set(step.needs) - seen:
+            if missing := set(step.waits_for) - seen:
                 raise ValueError(f"step {step.id} needs {sorted(missing)}, which no step before it makes")
             seen.add(step.id)
 
@@ -107,14 +146,18 @@ class Plan:
         return next(step for step in self.steps if step.id == step_id)
 
     def keys(self) -> dict[str, str]:
-        """The key of every step: a hash of its actions, its inputs and the keys of the steps that it needs."""
+        """The key of every step: a hash of its actions, its inputs and the keys of the steps that it needs.
+
+        A step that is not kept has no result that another could depend on: it only comes before.
+        """
         keys: dict[str, str] = {}
+        kept = {step.id for step in self.steps if step.kept}
         for step in self.steps:
             facts = {
                 "id": step.id,
                 "actions": [action_as_dict(action) for action in step.actions],
                 "inputs": dict(sorted(step.inputs.items())),
-                "needs": [keys[need] for need in step.needs],
+                "needs": [keys[need] for need in step.needs if need in kept],
                 "epoch": self.epoch,
             }
             keys[step.id] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -125,7 +168,7 @@ class Plan:
         wanted = {step_id}
         for step in reversed(self.steps):
             if step.id in wanted:
-                wanted |= set(step.needs)
+                wanted |= set(step.waits_for)
         return Plan(self.name, tuple(step for step in self.steps if step.id in wanted), self.epoch)
 
 
@@ -145,6 +188,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
                 "title": step.title,
                 "why": step.why,
                 "needs": list(step.needs),
+                "after": list(step.after),
                 "key": keys[step.id],
                 "inputs": dict(step.inputs),
                 "actions": [action_as_dict(action) for action in step.actions],

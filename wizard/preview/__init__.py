@@ -53,10 +53,11 @@ def _review(answers: Answers, width: int) -> Iterator[str]:
 
 def missing_tools(answers: Answers) -> list[host.Tool]:
     """The programs that this machine lacks for the build; none while the answers do not make a recipe."""
-    from wizard.plan.build import tools_of
+    from wizard.plan.build import tools_of, tools_to_prove
 
     try:
-        return host.missing(tools_of(questions.recipe(answers)))
+        recipe = questions.recipe(answers)
+        return host.missing([*tools_of(recipe), *tools_to_prove(recipe)])
     except Failure:
         return []
 

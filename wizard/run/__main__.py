@@ -10,7 +10,7 @@ from typing import Any
 
 from wizard import folders, host
 from wizard.explain import Failure, explain
-from wizard.plan.build import plan, tools_of
+from wizard.plan.build import plan, tools_of, tools_to_prove
 from wizard.plan.steps import Plan
 from wizard.run.builds import Build
 from wizard.run.client import BUSY
@@ -57,6 +57,8 @@ def _attempt(build: Build, until: str | None, emit: EventLog, warden: Warden) ->
     wanted = whole.until(until) if until else whole
     if _has_work_here(wanted):
         host.require(tools_of(recipe))
+        if any(step.id == "prove" for step in wanted.steps):
+            host.require(tools_to_prove(recipe), "missing-programs-to-prove")
         if not host.can_map_users():
             raise Failure("no-subordinate-ids")
         check_room()

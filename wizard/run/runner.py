@@ -15,17 +15,21 @@ from wizard import folders
 from wizard.explain import Failure, explain
 from wizard.plan.prose import action_lines
 from wizard.plan.script import environment
-from wizard.plan.steps import CloudAction, Plan, Run, Step, Write
+from wizard.plan.steps import CloudAction, Plan, ProveImage, Run, Step, Write
 from wizard.run.builds import Build
 from wizard.run.commands import Shell, printable
 from wizard.run.events import EventLog
 from wizard.run.journal import Journal
+from wizard.run.proving import prove_all
 from wizard.run.room import free_mib
 from wizard.run.store import Store
 from wizard.run.warden import Warden
 
-CloudWork = Callable[[CloudAction, Path, Journal, Callable[[int, int], None], Callable[[], bool]], dict[str, Any]]
-"""Carries out an AWS action: the action, the work folder, its journal, progress (bytes done, of), whether to stop."""
+Progress = Callable[[int, int, Mapping[str, int]], None]
+"""Bytes done, of how many, and what became of them."""
+
+CloudWork = Callable[[CloudAction, Path, Journal, Progress, Callable[[], bool]], dict[str, Any]]
+"""Carries out an AWS action: the action, the work folder, its journal, progress, whether to stop."""
 
 PROGRESS_EVERY_SECONDS = 0.1
 CLAIM_POLL_SECONDS = 0.2
@@ -49,6 +53,8 @@ class Runner:
         done: dict[str, asyncio.Task[Path]] = {}
 
         async def finish(step: Step) -> Path:
+            for earlier in step.after:
+                await done[earlier]
             results = {need: await done[need] for need in step.needs}
             return await self._step(step, keys[step.id], results)
 
@@ -137,9 +143,26 @@ class Runner:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(text, encoding="utf-8")
                 target.chmod(mode)
+            case ProveImage():
+                await self._prove(action, step, work, shell.log)
             case _:
                 assert isinstance(action, CloudAction)
                 await self._in_cloud(action, step, key, work)
+
+    async def _prove(self, action: ProveImage, step: Step, work: Path, log: Path) -> None:
+        for line in action_lines(action):
+            self.emit("command", step=step.id, command=line)
+
+        def said(lines: list[str]) -> None:
+            with log.open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+            self.emit("output", step=step.id, lines=lines)
+
+        try:
+            await asyncio.to_thread(prove_all, action, work, said, self.cancelled.is_set, self.warden)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
     async def _in_cloud(self, action: CloudAction, step: Step, key: str, work: Path) -> None:
         self.emit("command", step=step.id, command=action_lines(action)[0])
@@ -153,16 +176,16 @@ class Runner:
             raise
         self.emit("output", step=step.id, lines=[f"{name}: {value}" for name, value in facts.items()])
 
-    def _progress(self, step: Step) -> Callable[[int, int], None]:
+    def _progress(self, step: Step) -> Progress:
         """Tells of bytes done, a few times a second and at the end."""
         last = 0.0
 
-        def progress(done: int, total: int) -> None:
+        def progress(done: int, total: int, parts: Mapping[str, int]) -> None:
             nonlocal last
             now = time.monotonic()
             if done >= total or now - last >= PROGRESS_EVERY_SECONDS:
                 last = now
-                self.emit("progress", step=step.id, done=done, total=total, unit="bytes")
+                self.emit("progress", step=step.id, done=done, total=total, unit="bytes", parts=dict(parts))
 
         return progress
 

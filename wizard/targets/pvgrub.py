@@ -17,6 +17,8 @@ class PvGrub:
     filesystems: tuple[str, ...]
     compressions: tuple[str, ...]
     menu_lst: tuple[str, ...]
+    menu_partitions: int
+    menu_folders: tuple[str, ...]
     limits: tuple[str, ...]
     unsure: str
     sources: tuple[str, ...]

@@ -8,6 +8,9 @@ from typing import Any
 from wizard import presets
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78Mc])")
+FILLING = re.compile(r" {24,}")
+"""What draws a boot loader's menu."""
+
 LAST_LINES = 8
 LINE_WIDTH = 160
 
@@ -28,12 +31,14 @@ class Verdict:
     reason      in words; empty when it came up
     phase       the last that was reached, e.g. "kernel"; "nothing" before the first
     last_words  the guest's last lines, or those that decided; printable and bounded
+    code        the entry of presets/failures/ that explains the reason; empty when nothing decisive was said
     """
 
     came_up: bool | None
     reason: str
     phase: str
     last_words: tuple[str, ...]
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class _Sign:
     log: str
     pattern: re.Pattern[str]
     name: str
+    code: str
     came_up: bool | None
     patience: float
 
@@ -60,7 +66,7 @@ def judge(consoles: Consoles, until: str, silent_seconds: float) -> Verdict | No
         if found is None or (sign.patience and (has_kernel or silent_seconds < sign.patience)):
             continue
         words = last_words(getattr(consoles, sign.log)[: _end_of_line(getattr(consoles, sign.log), found.end())])
-        return Verdict(sign.came_up, sign.name, phase, words)
+        return Verdict(sign.came_up, sign.name, phase, words, sign.code)
     return None
 
 
@@ -72,6 +78,13 @@ def out_of_time(consoles: Consoles, reason: str) -> Verdict:
     phase = last_phase(consoles)
     came_up = None if phase in ("nothing", "lab") and not consoles.guest.strip() else False
     return Verdict(came_up, reason, phase, last_words(consoles.guest or consoles.lab))
+
+
+def troubles(text: str) -> tuple[str, ...]:
+    """The lines in which a kernel complains of itself (an oops, a program that it had to end), though it goes on."""
+    return tuple(
+        dict.fromkeys(line.strip()[:LINE_WIDTH] for sign in _signs("trouble") for line in sign.pattern.findall(text))
+    )
 
 
 def reached(consoles: Consoles, phase: str) -> bool:
@@ -88,6 +101,7 @@ def last_phase(consoles: Consoles) -> str:
 def readable(raw: bytes) -> str:
     """A console's bytes as text: without escape sequences, carriage returns and control characters."""
     text = ANSI.sub("", raw.decode("utf-8", "replace").replace("\r", ""))
+    text = FILLING.sub("  ", text)
     return "".join(char for char in text if char == "\n" or char.isprintable())
 
 
@@ -113,6 +127,7 @@ def _sign(row: dict[str, Any]) -> _Sign:
         row.get("log", "guest"),
         re.compile(row.get("reached") or row["said"], re.MULTILINE),
         row.get("name") or row["reason"],
+        row.get("code", ""),
         None if came_up == "lab" else came_up,
         row.get("patience", 0),
     )

@@ -1,0 +1,60 @@
+"""`ami-wizard explain`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from wizard.cli.output import card, print_json
+from wizard.explain import Explanation, Failure
+from wizard.explain import explain as explained
+from wizard.explain.text import failures_in, reached
+
+MOST_BYTES = 16 << 20
+"""Of a longer file the end is read: what a log was about stands there."""
+
+
+@click.command(help="Explains a console log, an error text or a build log; `-` is standard input.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="What was found as JSON.")
+def explain(file: Path, as_json: bool) -> int:
+    """Exit code 0 when nothing in it is known to be wrong, 1 when something is.
+
+    With --json: `{"reached": PHASE|null, "explanations": [explanation]}`, the decisive one first.
+    """
+    raw = _read(file)
+    found = _explanations(raw)
+    phase = reached(raw)
+    if as_json:
+        print_json({"reached": phase, "explanations": [one.as_dict() for one in found]})
+    else:
+        click.echo(_as_text(found, phase))
+    return 1 if found else 0
+
+
+def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read()[-MOST_BYTES:]
+    try:
+        with file.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - MOST_BYTES))
+            return stream.read()
+    except OSError as error:
+        raise Failure("unreadable-file", path=file, reason=error.strerror or error) from error
+
+
+def _explanations(raw: bytes) -> list[Explanation]:
+    found = failures_in(raw)
+    if not found:
+        from wizard.cloud.errors import failure_in
+
+        of_aws = failure_in(raw.decode("utf-8", "replace"))
+        found = [of_aws] if of_aws else []
+    return [explained(failure) for failure in found]
+
+
+def _as_text(found: list[Explanation], phase: str | None) -> str:
+    lines = [f"A machine's console; the last that it reached: {phase}."] if phase else []
+    lines += [card(one, width=80) for one in found] or ["Nothing in it is known to be wrong."]
+    return "\n\n".join(lines)

@@ -1,0 +1,1 @@
+"""What is in a disk image, and what is wrong with it."""
