@@ -444,6 +444,9 @@ def test_the_family_asks_for_the_programs_that_it_calls(tmp_path: Path) -> None:
     assert "xz" in tools_of(recipe(tmp_path / "tiny.tar"))
     layout = Layout(tmp_path / "image")
     assert "umoci" in tools_of(recipe(layout.index(layout.image([layer(tiny_layer())]))))
+    kernel = fill(tmp_path / "kernel") / f"boot/vmlinuz-{RELEASE}"
+    assert "depmod" in tools_of(with_kernel(recipe(tmp_path / "tiny.tar"), kernel))
+    assert "depmod" not in tools_of(recipe(tmp_path / "tiny.tar"))
 
 
 # What is asked, and shown.
