@@ -205,6 +205,18 @@ def test_an_archive_without_a_checksum_needs_an_explicit_yes(tmp_path: Path) -> 
     assert problems({"source": source, "checksum": f"sha256:{'0' * 64}"}) == {}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder away")
+def test_a_folder_of_another_user_is_refused_where_its_owners_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(tmp_path / "tiny")
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    assert "another user" in problems({"source": str(folder), "unsigned": True})["distro.source"].message
+    os.chown(folder, 1234, 1234)
+    os.chown(folder / "etc", 1234, 1234)
+    assert problems({"source": str(folder), "unsigned": True}) == {}
+
+
 def test_an_own_source_and_another_distribution_contradict_each_other(tmp_path: Path) -> None:
     assert problems({"name": "debian", "source": str(tmp_path)})["distro.source"].suggestion == 'name = "own"'
 
@@ -432,6 +444,9 @@ def test_the_family_asks_for_the_programs_that_it_calls(tmp_path: Path) -> None:
     assert "xz" in tools_of(recipe(tmp_path / "tiny.tar"))
     layout = Layout(tmp_path / "image")
     assert "umoci" in tools_of(recipe(layout.index(layout.image([layer(tiny_layer())]))))
+    kernel = fill(tmp_path / "kernel") / f"boot/vmlinuz-{RELEASE}"
+    assert "depmod" in tools_of(with_kernel(recipe(tmp_path / "tiny.tar"), kernel))
+    assert "depmod" not in tools_of(recipe(tmp_path / "tiny.tar"))
 
 
 # What is asked, and shown.

@@ -110,7 +110,7 @@ def test_pv_grub_gets_a_menu_for_the_first_partition_and_the_xen_console() -> No
     assert menu_lst(layout, IDS, "Debian", has_initramfs=True).splitlines()[-4:] == [
         "title Debian",
         "    root (hd0,0)",
-        f"    kernel /boot/vmlinuz root=UUID={IDS.filesystem(layout.root)} ro console=hvc0",
+        f"    kernel /boot/vmlinuz root=UUID={IDS.filesystem(layout.root)} ro rootfstype=ext4 console=hvc0",
         "    initrd /boot/initrd.img",
     ]
 

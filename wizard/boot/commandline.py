@@ -22,8 +22,10 @@ def kernel_arguments(layout: Layout, ids: DiskIds, *, is_pv: bool, has_initramfs
     `nvme_core.io_timeout` at its maximum is what AWS's guide asks for on Nitro (AWSDOC nvme-ebs-volumes.md).
     """
     parts = [root_argument(layout, ids, is_pv=is_pv, has_initramfs=has_initramfs), "ro"]
+    # Alpine's initramfs loads the file system's module by it; every other one knows it, too.
+    parts.append(f"rootfstype={layout.root.filesystem}")
     if not has_initramfs:
-        parts += [f"rootfstype={layout.root.filesystem}", "rootwait"]
+        parts.append("rootwait")
     parts += (
         ["console=hvc0"] if is_pv else ["console=tty0", "console=ttyS0,115200n8", "nvme_core.io_timeout=4294967295"]
     )

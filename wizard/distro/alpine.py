@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from wizard.distro.signed import TOOLS, fetched
-from wizard.distro.tree import ROOT, kernel_commands, made_apart
+from wizard.distro.tree import ROOT, kernel_commands, kernel_tools, made_apart
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step, Write, writes
 
@@ -30,9 +30,9 @@ apk() {
 """
 
 
-def tools(_wanted: Userland) -> list[str]:
+def tools(wanted: Userland) -> list[str]:
     """The host's programs that the step needs."""
-    return [*TOOLS, "unshare"]
+    return [*TOOLS, "flock", "unshare", *kernel_tools(wanted)]
 
 
 def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:

@@ -6,6 +6,7 @@ lent from this machine.
 """
 
 from wizard.distro.tidy import TIDY
+from wizard.distro.userland import Userland
 from wizard.plan.steps import Run
 
 ROOT = "bootstrap/root"
@@ -71,6 +72,11 @@ tar -C {ROOT} --one-file-system --sort=name --numeric-owner --xattrs --xattrs-in
         Run(f"as_root_apart bash -euo pipefail <<'APART'\n{script}APART"),
         Run(f"as_root rm -rf --one-file-system {ROOT}"),
     )
+
+
+def kernel_tools(wanted: Userland) -> list[str]:
+    """The host's programs that `kernel_commands` needs, which a plan asks for before the kernel was read."""
+    return ["depmod"] if wanted.recipe.kernel.source == "files" else []
 
 
 def kernel_commands(release: str) -> list[str]:

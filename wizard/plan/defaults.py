@@ -1,5 +1,6 @@
 """What follows from a recipe where it is silent, and what in it does not go together."""
 
+import os
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -152,6 +153,11 @@ def _own_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(place, explain(failure).what)
         return
     is_folder = found.kind == "a folder"
+    if is_folder and not _keeps_owners(found.path):
+        message = (
+            "belongs to another user, so only root can take its files with their owners: give a tar archive of it."
+        )
+        yield Problem("distro.source", message)
     if is_folder and own.checksum:
         yield Problem("distro.checksum", "is given, but a folder has none.", "unsigned = true")
     elif is_folder and not own.unsigned:
@@ -161,6 +167,12 @@ def _own_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("distro.checksum", message)
     if own.packages:
         yield Problem("distro.packages", "are given, but nothing is installed into a userland of one's own.")
+
+
+def _keeps_owners(folder: Path) -> bool:
+    """In a user namespace one's own files are root's; those of others would be nobody's."""
+    me = os.geteuid()
+    return me == 0 or all(path.lstat().st_uid == me for path in (folder, folder / "etc") if path.exists())
 
 
 def _checksum_of(found: Found) -> str:

@@ -49,6 +49,9 @@ def _packages(recipe: Recipe, layout: Layout, width: int) -> Iterator[str]:
     # How an own kernel starts is found out when it is read; the package list is drawn for the common case.
     own = UserKernel("", has_initramfs=True) if recipe.kernel.source == "files" else None
     names = userland(recipe, (part.filesystem for part in layout.partitions), own, EPOCH).packages
+    if not names:
+        yield f"{distros.of(recipe).title} is taken as it is published: nothing is installed into it."
+        return
     yield f"{len(names)} packages, and what they depend on"
     yield from textwrap.wrap(" ".join(names), width, initial_indent="  ", subsequent_indent="  ")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from wizard import host, presets
 from wizard.distro.own.found import Found, digests, find, kernel_of
-from wizard.distro.tree import ROOT, kernel_commands, made_apart
+from wizard.distro.tree import ROOT, kernel_commands, kernel_tools, made_apart
 from wizard.distro.userland import Userland
 from wizard.explain import Failure
 from wizard.plan.steps import Run, Step, Write
@@ -48,7 +48,7 @@ def tools(wanted: Userland) -> list[str]:
     if found.image:
         names.append("umoci")
         names += ["skopeo"] if _is_converted(found) else []
-    return [*names, "depmod"] if wanted.kernel else names
+    return [*names, *kernel_tools(wanted)]
 
 
 def bootstrap_step(wanted: Userland, _inputs: Mapping[str, str]) -> Step:
