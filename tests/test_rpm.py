@@ -155,6 +155,7 @@ def test_the_same_packages_give_the_same_bytes_and_are_fetched_once(made: tuple[
 def test_rpms_database_tells_what_is_installed(made: tuple[Kind, list[Path], list[str]], tmp_path: Path) -> None:
     kind, (place, _), _ = made
     tree = unpack(place, tmp_path)
+    assert [path.name for path in (tree / kind.database).iterdir()] == ["rpmdb.sqlite"]
     installed = miniature.run("rpm", "--root", str(tree), "--dbpath", f"/{kind.database}", "-qa", "--qf", "%{name}\\n")
     names = installed.decode().split()
     assert {*EVERYTHING, kind.kernel, "filesystem", "gpg-pubkey"} <= set(names)

@@ -9,6 +9,7 @@ from wizard.plan.steps import Step, Write
 
 CONF = """\
 [main]
+plugins=0
 gpgcheck=1
 localpkg_gpgcheck=1
 best=1
@@ -60,7 +61,7 @@ def _commands(wanted: Userland) -> str:
         '--installroot "$root"',
         f"--releasever {own.get('releasever', {}).get(wanted.release, wanted.release)}",
         f"--forcearch {wanted.arch}",
-        "--noplugins --assumeyes",
+        "--assumeyes",
     ]
     dnf = " \\\n  ".join(["dnf", *options, f"install {' '.join(wanted.packages)}"])
     return f"""

@@ -73,8 +73,8 @@ rpm --root "$root" --import bootstrap/keys/*.asc
 {zypper} refresh
 {zypper} install {install} \\
   {" ".join(wanted.packages)}
-{rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted, zypper)}{rpm.database_anew(wanted)}
-{FORGET_CACHE}
+{rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted, zypper)}
+{FORGET_CACHE}{rpm.database_anew(wanted)}
 clear_away "$root"
 {rpm.CLEAN}# Its first line says when it was written.
 sed -i 1d "$root/var/lib/zypp/AutoInstalled"
