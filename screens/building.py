@@ -23,7 +23,7 @@ from screens.dialogs import Ask
 from screens.inputs import Rows
 from screens.intents import BuildFinished, EditedAnswers, Left
 from screens.logview import LogView
-from screens.track import LINES, StepTrack, Track, progress_line, row, take_all, times
+from screens.track import LINES, StepTrack, Track, parts_line, progress_line, row, take_all, times
 from screens.words import plain
 from wizard import folders
 from wizard.explain import Failure, explain
@@ -158,7 +158,7 @@ class Building(Widget):
             first = step_shown.command.partition("\n")[0]
             command = f"\n{'' if first.startswith('AWS ') else '$ '}{first}" if first else ""
             self.query_one(".why", Static).update(plain(f"{step_shown.why}{command}"))
-            words = progress_line(step_shown, now)
+            words = "\n".join(filter(None, [progress_line(step_shown, now), parts_line(step_shown)]))
             watching = "watching only · " if self.watches else ""
             self.query_one(".progress", Static).update(plain(f"{watching}{words}"))
 

@@ -34,6 +34,7 @@ class StepTrack:
     total: float = 0.0
     unit: str = ""
     marks: tuple[tuple[float, float], ...] = ()
+    parts: Mapping[str, int] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
 
 
@@ -104,7 +105,13 @@ def _step(step: StepTrack, event: Event) -> StepTrack:
         case "progress":
             marks = (*step.marks, (now, event["done"]))[-MARKS:]
             return replace(
-                step, done=event["done"], total=event["total"], unit=event.get("unit", ""), marks=marks, said=now
+                step,
+                done=event["done"],
+                total=event["total"],
+                unit=event.get("unit", ""),
+                parts=event.get("parts", {}),
+                marks=marks,
+                said=now,
             )
     return step
 
@@ -136,6 +143,17 @@ def progress_line(step: StepTrack, now: float, width: int = 20) -> str:
     if rate:
         words += [f"{_amount(rate, step)}/s", f"{seconds((step.total - step.done) / rate)} left", sparkline(step.marks)]
     return "  ".join(words)
+
+
+def parts_line(step: StepTrack) -> str:
+    """What became of an image's blocks, as far as there is something to tell; "" for other steps."""
+    said = [f"{size(step.parts[name])} {words}" for name, words in AMOUNTS.items() if step.parts.get(name)]
+    said += [f"{step.parts[name]} {words}" for name, words in COUNTS.items() if step.parts.get(name)]
+    return " · ".join(said)
+
+
+AMOUNTS = {"sent": "sent", "there": "there already", "zeros": "of zeros", "holes": "of holes"}
+COUNTS = {"retried": "sent again", "throttled": "slowed down by AWS"}
 
 
 def sparkline(marks: tuple[tuple[float, float], ...], width: int = 8) -> str:

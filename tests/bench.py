@@ -117,7 +117,7 @@ def _upload(home: Path) -> None:
     """400 MiB of random data in a sparse image of 2 GiB, to the practice cloud."""
     from wizard.cloud import snapshot
     from wizard.cloud.practice.process import practice_cloud
-    from wizard.cloud.session import client
+    from wizard.cloud.session import block_putter, client
     from wizard.run.journal import Journal
 
     image = home / "disk.img"
@@ -130,6 +130,7 @@ def _upload(home: Path) -> None:
         started = time.perf_counter()
         snapshot.upload(
             image,
+            put=block_putter("us-east-1", endpoint),
             ebs=client("ebs", "us-east-1", endpoint),
             ec2=client("ec2", "us-east-1", endpoint),
             journal=Journal(home / "journal.jsonl"),
@@ -137,7 +138,7 @@ def _upload(home: Path) -> None:
             description="bench",
             tags={},
             volume_gib=2,
-            progress=lambda _done, _total: None,
+            progress=lambda *_: None,
         )
         taken = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

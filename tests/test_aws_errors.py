@@ -1,7 +1,9 @@
 """Whatever AWS or botocore raises becomes an explanation with a next step."""
 
+import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,9 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from wizard import presets
 from wizard.cli import cli
+from wizard.cloud import actions
+from wizard.cloud.actions import perform
 from wizard.cloud.errors import as_failure, aws_errors
 from wizard.cloud.session import client, identity
 from wizard.explain import Failure, explain
+from wizard.plan.steps import CheckAccount
+from wizard.run.journal import Journal
 
 DENIED = (
     "User: arn:aws:iam::123456789012:user/me is not authorized to perform: ec2:CreateTags on resource: "
@@ -119,6 +125,32 @@ def test_a_profile_that_does_not_exist_is_explained(no_credentials: None, monkey
     with pytest.raises(Failure) as caught:
         client("ec2", "eu-west-1", None)
     assert caught.value.code == "no-credentials"
+
+
+def test_new_credentials_in_the_middle_go_on_where_the_old_ones_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOLD")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "old")
+    attempts: list[str] = []
+
+    def look(*_: Any) -> dict[str, Any]:
+        attempts.append(os.environ["AWS_ACCESS_KEY_ID"])
+        if attempts == ["AKIAOLD"]:
+            # As `aws sso login` in another terminal would do it.
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANEW")
+        if attempts[-1] == "AKIAOLD" or len(attempts) > 2:
+            raise Failure("expired-credentials")
+        return {"account": "1"}
+
+    monkeypatch.setattr(actions, "_check_account", look)
+    action = CheckAccount("eu-west-1", "name", "build", "image")
+
+    assert perform(None, action, tmp_path, Journal(tmp_path / "j"), lambda *_: None, lambda: False) == {"account": "1"}
+    assert attempts == ["AKIAOLD", "AKIANEW"]
+    with pytest.raises(Failure):
+        perform(None, action, tmp_path, Journal(tmp_path / "j"), lambda *_: None, lambda: False)
+    assert len(attempts) == 3, "the same credentials are not tried again"
 
 
 def test_the_practice_cloud_never_gets_the_real_keys(monkeypatch: pytest.MonkeyPatch) -> None:

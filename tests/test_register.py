@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,11 +15,11 @@ from wizard.cloud import images
 from wizard.cloud.actions import perform
 from wizard.cloud.images import differences, find_by_name, register, remove
 from wizard.cloud.practice.process import practice_cloud
-from wizard.cloud.session import client
+from wizard.cloud.session import block_putter, client
 from wizard.cloud.snapshot import upload
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, RegisterImage
+from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, NO_SNAPSHOT, CheckAccount, RegisterImage
 from wizard.run.journal import Journal
 
 REGION = "eu-west-1"
@@ -284,6 +285,7 @@ def uploaded(ec2: Any, ebs: Any, journal: Journal, folder: Path, build: str) -> 
     image.write_bytes(b"boot me" * 1000)
     return upload(
         image,
+        put=block_putter(ec2.meta.region_name, ec2.meta.endpoint_url),
         ebs=ebs,
         ec2=ec2,
         journal=journal,
@@ -334,6 +336,27 @@ def account(
 ) -> dict[str, Any]:
     """What a build says of the account before its long work."""
     return perform(url, CheckAccount(REGION, name, build, image), folder, journal, lambda *_: None, lambda: False)
+
+
+def test_a_missing_permission_to_register_is_known_before_the_long_work(ec2: Any) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def refuse(params: dict[str, Any], **_: Any) -> Any:
+        asked.append(params["body"])
+        said = {"Error": {"Code": "UnauthorizedOperation", "Message": "You are not authorized."}}
+        return SimpleNamespace(status_code=403), said
+
+    ec2.meta.events.register_first("before-call.ec2.RegisterImage", refuse)
+    with pytest.raises(Failure) as caught:
+        images.check_permission(ec2, hvm("dry", "<snapshot>"))
+    assert caught.value.code == "access-denied"
+    assert (asked[0]["DryRun"], asked[0]["BlockDeviceMapping.1.Ebs.SnapshotId"]) == ("true", NO_SNAPSHOT)
+
+
+def test_a_dry_run_makes_nothing(ec2: Any) -> None:
+    before = len(ec2.describe_images(Owners=["self"])["Images"])
+    images.check_permission(ec2, hvm("dry", "<snapshot>"))
+    assert len(ec2.describe_images(Owners=["self"])["Images"]) == before
 
 
 def of_image(name: str, snapshot_id: str, image: str) -> dict[str, Any]:

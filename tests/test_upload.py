@@ -6,23 +6,23 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
-from wizard.cloud import actions, snapshot
+from wizard.cloud import actions, sending, snapshot
 from wizard.cloud.blocks import data_blocks, read_block
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.read_back import read_back
-from wizard.cloud.session import client
+from wizard.cloud.session import block_putter, client
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
+from wizard.plan.cost import estimate
 from wizard.plan.steps import UploadSnapshot
 from wizard.run.journal import Journal
 
@@ -33,17 +33,18 @@ GIB = 1 << 30
 UPLOAD_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from wizard.cloud.session import client
+from wizard.cloud.session import block_putter, client
 from wizard.cloud.snapshot import upload
 from wizard.run.journal import Journal
 
 image, journal, ledger, url, region, blocks = sys.argv[1:]
-def progress(done, total):
+def progress(done, total, parts):
     if done >= int(blocks) * 524288:
         os.kill(os.getpid(), signal.SIGKILL)
 
-upload(Path(image), ebs=client("ebs", region, url), ec2=client("ec2", region, url), progress=progress,
-       journal=Journal(Path(journal)), ledger=Path(ledger), description="a test", tags={"build": "1"}, volume_gib=1)
+upload(Path(image), put=block_putter(region, url), ebs=client("ebs", region, url), ec2=client("ec2", region, url),
+       progress=progress, journal=Journal(Path(journal)), ledger=Path(ledger), description="a test",
+       tags={"build": "1"}, volume_gib=1)
 """
 
 
@@ -70,6 +71,91 @@ def test_holes_and_zeros_are_not_sent(cloud: "Cloud", tmp_path: Path) -> None:
     cloud.upload(image)
 
     assert cloud.puts() == 3
+
+
+def test_progress_tells_apart_what_became_of_the_blocks(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=3)
+    with image.open("r+b") as file:
+        file.seek(100 * BLOCK)
+        file.write(bytes(20 * BLOCK))
+    cloud.refuse_puts("RequestThrottledException", 400, times=1)
+    cloud.refuse_puts("InternalServerException", 500, times=1)
+
+    cloud.upload(image)
+
+    sent = {"sent": 3 * BLOCK, "zeros": 20 * BLOCK, "holes": 177 * BLOCK, "there": 0}
+    assert cloud.parts == {**sent, "retried": 1, "throttled": 1}
+
+
+@pytest.mark.slow
+def test_a_changed_image_goes_up_as_a_difference(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=12)
+    first = cloud.upload(image)
+    with image.open("r+b") as file:
+        file.write(b"changed")
+        file.seek(4 * BLOCK)
+        file.write(bytes(2 * BLOCK))
+        file.seek(90 * BLOCK)
+        file.write(b"new")
+    old = cloud.turn_over(tmp_path)
+
+    second = cloud.upload(image, parents=[old])
+
+    assert second != first
+    assert cloud.puts() == 12 + 1 + 2 + 1, "the changed block, two that are zeros now, and the new one"
+    assert cloud.parts["there"] == 9 * BLOCK
+    assert_holds(cloud, second, image)
+    cloud.ec2.delete_snapshot(SnapshotId=first)
+    assert_holds(cloud, second, image)
+
+
+@pytest.mark.slow
+def test_a_difference_to_a_difference_holds_the_image_too(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=5)
+    old: list[tuple[Journal, Path]] = []
+    for number in range(3):
+        with image.open("r+b") as file:
+            file.seek(number * BLOCK)
+            # Zeros in one that the parent holds, and data again in the next.
+            file.write(bytes(BLOCK) if number == 1 else os.urandom(BLOCK))
+        last = cloud.upload(image, parents=old)
+        old.append(cloud.turn_over(tmp_path / str(number)))
+
+    assert_holds(cloud, last, image)
+    assert cloud.puts() == 5 + 1 + 1
+
+
+@pytest.mark.slow
+def test_a_difference_that_was_cancelled_goes_on(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=10)
+    cloud.upload(image)
+    image.write_bytes(os.urandom(200 * BLOCK))
+    old = cloud.turn_over(tmp_path)
+    cloud.progress.clear()
+    with pytest.raises(Cancelled):
+        cloud.upload(image, parents=[old], cancelled=lambda: len(cloud.progress) >= 20)
+
+    last = cloud.upload(image, parents=[old])
+
+    assert cloud.puts() == 10 + 200
+    assert_holds(cloud, last, image)
+
+
+def test_a_parent_that_is_gone_or_of_another_size_is_no_parent(cloud: "Cloud", tmp_path: Path) -> None:
+    image = sparse_image(tmp_path, blocks=3)
+    first = cloud.upload(image)
+    cloud.ec2.delete_snapshot(SnapshotId=first)
+    old = cloud.turn_over(tmp_path)
+
+    assert_holds(cloud, cloud.upload(image, parents=[old]), image)
+    assert cloud.puts() == 3 + 3
+
+
+def test_an_encrypted_snapshot_is_asked_for_with_its_key(cloud: "Cloud", tmp_path: Path) -> None:
+    key = f"arn:aws:kms:{cloud.region}:123456789012:key/0f0f"
+    made = cloud.upload(sparse_image(tmp_path, blocks=1), encryption={"Encrypted": True, "KmsKeyArn": key})
+    (said,) = cloud.ec2.describe_snapshots(SnapshotIds=[made])["Snapshots"]
+    assert (said["Encrypted"], said["KmsKeyId"]) == (True, key)
 
 
 def test_an_image_of_zeros_alone_is_still_an_image(cloud: "Cloud", tmp_path: Path) -> None:
@@ -188,6 +274,11 @@ def test_a_build_with_other_answers_leaves_no_half_snapshot_behind(cloud: "Cloud
     assert half not in (finished, made)
 
 
+def test_an_upload_says_what_it_costs(cloud: "Cloud", tmp_path: Path) -> None:
+    said = cloud.perform(sparse_image(tmp_path, blocks=3), Journal(tmp_path / "snapshot-key.jsonl"))
+    assert said["cost"] == estimate(3 * BLOCK, 3)
+
+
 def test_discarding_what_was_not_finished_may_be_repeated(cloud: "Cloud") -> None:
     cloud.begin(cloud.journal)
     for _ in range(2):
@@ -202,7 +293,7 @@ def test_a_snapshot_that_was_deleted_is_made_again(
     image = sparse_image(tmp_path, blocks=3)
     first = cloud.upload(image)
     cloud.ec2.delete_snapshot(SnapshotId=first)
-    monkeypatch.setattr(snapshot, "PATIENCE", 0.0)
+    monkeypatch.setattr(sending, "FRESH", 0.0)
 
     second = cloud.upload(image)
 
@@ -241,7 +332,7 @@ def test_another_image_is_not_mixed_into_a_snapshot_that_was_begun(cloud: "Cloud
 
 
 def test_a_missing_permission_ends_the_upload_at_once(cloud: "Cloud", tmp_path: Path) -> None:
-    cloud.refuse("PutSnapshotBlock", "AccessDeniedException", 403)
+    cloud.refuse_puts("AccessDeniedException", 403)
     with pytest.raises(Failure) as caught:
         cloud.upload(sparse_image(tmp_path, blocks=200))
     assert caught.value.code == "access-denied"
@@ -250,7 +341,7 @@ def test_a_missing_permission_ends_the_upload_at_once(cloud: "Cloud", tmp_path: 
 
 @pytest.mark.parametrize("code", ["RequestThrottledException", "ResourceNotFoundException"])
 def test_what_passes_by_itself_is_waited_out(cloud: "Cloud", tmp_path: Path, code: str) -> None:
-    cloud.refuse("PutSnapshotBlock", code, 400, times=3)
+    cloud.refuse_puts(code, 400, times=3)
     assert cloud.state(cloud.upload(sparse_image(tmp_path, blocks=5))) == "completed"
     assert cloud.puts() == 5 + 3
 
@@ -312,13 +403,25 @@ class Cloud:
         self.ebs, self.ec2 = client("ebs", self.region, self.url), client("ec2", self.region, self.url)
         self.journal, self.ledger = Journal(build / "journal"), build / "ledger"
         self.progress: list[tuple[int, int]] = []
+        self.parts: dict[str, int] = {}
+        self._put = block_putter(self.region, self.url)
+        self._refusals: list[tuple[str, int]] = []
+        self._always: tuple[str, int] | None = None
         self.asked: list[str] = []
         # Earlier than any handler that refuses a call: those end the list of handlers.
         self.ebs.meta.events.register("provide-client-params.ebs", self._count)
 
-    def upload(self, image: Path, cancelled: Callable[[], bool] = lambda: False) -> str:
+    def turn_over(self, folder: Path) -> tuple[Journal, Path]:
+        """Other answers to the same build: a journal and a ledger of their own.  Gives the old ones."""
+        old = self.journal, self.ledger
+        folder.mkdir(exist_ok=True)
+        self.journal, self.ledger = Journal(folder / "next-journal"), folder / "next-ledger"
+        return old
+
+    def upload(self, image: Path, cancelled: Callable[[], bool] = lambda: False, **more: Any) -> str:
         return snapshot.upload(
             image,
+            put=self.put,
             ebs=self.ebs,
             ec2=self.ec2,
             journal=self.journal,
@@ -326,9 +429,23 @@ class Cloud:
             description="a test",
             tags={"build": "1"},
             volume_gib=1,
-            progress=lambda done, total: self.progress.append((done, total)),
+            progress=self._note,
             cancelled=cancelled,
+            **more,
         )
+
+    def put(self, snapshot_id: str, index: int, data: bytes, digest: bytes) -> None:
+        """The real call, counted, unless it is to be refused."""
+        self.asked.append("PutSnapshotBlock")
+        if refusal := self._refusals.pop() if self._refusals else self._always:
+            code, status = refusal
+            said = {"Error": {"Code": code, "Message": "a test"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+            raise ClientError(said, "PutSnapshotBlock")  # type: ignore[arg-type]
+        self._put(snapshot_id, index, data, digest)
+
+    def _note(self, done: int, total: int, parts: Mapping[str, int]) -> None:
+        self.progress.append((done, total))
+        self.parts = dict(parts)
 
     def perform(self, image: Path, journal: Journal) -> dict[str, Any]:
         """The upload as a build's step does it."""
@@ -377,18 +494,12 @@ class Cloud:
 
         self.ec2.meta.events.register("after-call.ec2.DescribeSnapshots", change)
 
-    def refuse(self, operation: str, code: str, status: int, times: int = 1_000_000) -> None:
-        """The next calls are refused with an error code of AWS."""
-        left = list(range(times)) if times < 1000 else None
-
-        def no(**_: Any) -> Any:
-            if left is not None:
-                if not left:
-                    return None
-                left.pop()
-            return SimpleNamespace(status_code=status), {"Error": {"Code": code, "Message": "a test"}}
-
-        self.ebs.meta.events.register_last(f"before-call.ebs.{operation}", no)
+    def refuse_puts(self, code: str, status: int, times: int | None = None) -> None:
+        """The next puts, or all, are refused with an error code of AWS."""
+        if times is None:
+            self._always = (code, status)
+        else:
+            self._refusals += [(code, status)] * times
 
     def _count(self, model: Any, **_: Any) -> None:
         self.asked.append(model.name)

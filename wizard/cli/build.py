@@ -1,7 +1,7 @@
 """`ami-wizard build`."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from wizard.run.events import Event
 
 
+def practice_faults(command: Callable[..., int]) -> Callable[..., int]:
+    """The option `--practice-faults` of a command that may use the practice cloud."""
+    text = "What shall go wrong in the practice cloud: throttle, rate, reset, 500, stall, expire."
+    return click.option("--practice-faults", "faults", metavar="LIST", default="", help=text)(command)
+
+
+def wish_faults(names: str, *, practice: bool) -> None:
+    """Faults for this command's practice cloud, or none of an earlier one's."""
+    from wizard import folders
+    from wizard.cloud.practice.faults import wish
+
+    if names and not practice:
+        raise click.UsageError("--practice-faults goes with --practice only: nothing here can disturb AWS.")
+    if practice:
+        wish(folders.practice(), names)
+
+
 @click.command(help="A build without questions, from a recipe.  Started again, it goes on where it stopped.")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--practice", is_flag=True, help="Use the built-in practice cloud in place of AWS.")
@@ -22,12 +39,16 @@ if TYPE_CHECKING:
 @click.option("--no-prove", is_flag=True, help="Upload the image without starting it here first.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line on standard output.")
 @click.option("--yes", is_flag=True, help="Do not ask before making something in AWS.")
-def build(recipe: Path, practice: bool, until: str | None, no_prove: bool, as_json: bool, yes: bool) -> int:
+@practice_faults
+def build(
+    recipe: Path, practice: bool, until: str | None, no_prove: bool, as_json: bool, yes: bool, faults: str
+) -> int:
     """Loads the recipe, creates or finds its build, and follows it to its end."""
     from wizard import recipe as recipes
     from wizard.plan.build import Occasion, build_id, plan
     from wizard.run import builds
 
+    wish_faults(faults, practice=practice)
     chosen = recipes.load(recipe)
     if no_prove:
         chosen = chosen.model_copy(update={"prove": False})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wizard.cli.build import go_on
+from wizard.cli.build import go_on, practice_faults, wish_faults
 from wizard.explain import Failure
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 @click.option("--recipe", type=click.Path(path_type=Path), help="Fill in the answers from this recipe.")
 @click.option("--preset", metavar="NAME", help="Fill in the answers from a recipe in presets/recipes.")
 @click.option("--defaults", is_flag=True, help="Ask nothing: take every default (with --practice only).")
-def new(practice: bool, plain: bool, recipe: Path | None, preset: str | None, defaults: bool) -> int:
+@practice_faults
+def new(practice: bool, plain: bool, recipe: Path | None, preset: str | None, defaults: bool, faults: str) -> int:
     """The wizard with these answers filled in."""
     from wizard import questions
     from wizard import recipe as recipes
 
+    wish_faults(faults, practice=practice)
     if recipe and preset:
         raise click.UsageError("--recipe and --preset both fill in the answers: give one of them")
     path = _preset(preset) if preset else recipe

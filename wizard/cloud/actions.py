@@ -1,12 +1,15 @@
 """Carries out a plan's AWS actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud import images, snapshot
-from wizard.cloud.session import client, identity
+from wizard.cloud import blocks, images, snapshot
+from wizard.cloud.blocks import BLOCK
+from wizard.cloud.sending import Progress
+from wizard.cloud.session import block_putter, client, identity, key_in_use
 from wizard.explain import Failure
+from wizard.plan.cost import estimate
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, CloudAction, RegisterImage, UploadSnapshot, fill
 from wizard.run.journal import Journal
 
@@ -18,14 +21,32 @@ def perform(
     action: CloudAction,
     work: Path,
     journal: Journal,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
     """Does it, and gives what a person wants to know of it.
 
     `endpoint` is the practice cloud's address, None for AWS; paths in the action are relative to `work`.  Raises
-    Cancelled, and Failure for everything that AWS or the network refuses.
+    Cancelled, and Failure for everything that AWS or the network refuses.  Every action can be begun again: where
+    credentials ended in the middle and there are others by now, it goes on with those.
     """
+    key = key_in_use() if endpoint is None else None
+    try:
+        return _perform(endpoint, action, work, journal, progress, cancelled)
+    except Failure as failure:
+        if failure.code != "expired-credentials" or endpoint is not None or key_in_use() in (key, None):
+            raise
+    return perform(endpoint, action, work, journal, progress, cancelled)
+
+
+def _perform(
+    endpoint: str | None,
+    action: CloudAction,
+    work: Path,
+    journal: Journal,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> dict[str, Any]:
     match action:
         case CheckAccount():
             return _check_account(endpoint, action)
@@ -36,15 +57,16 @@ def perform(
 
 
 def _check_account(endpoint: str | None, action: CheckAccount) -> dict[str, Any]:
-    who = identity(action.region, endpoint)
-    found = images.find_by_name(client("ec2", action.region, endpoint), action.ami_name)
+    who, ec2 = identity(action.region, endpoint), client("ec2", action.region, endpoint)
+    found = images.find_by_name(ec2, action.ami_name)
     if found:
         _check_own(found, action)
+    images.check_permission(ec2, action.registers)
     name_is = "this build's own" if found else "free"
     return {
         "account": who.account,
         "identity": who.arn,
-        "credentials": who.source,
+        "credentials": f"{who.source}, until {who.until}" if who.until else who.source,
         "name": f"{action.ami_name} is {name_is}",
     }
 
@@ -67,28 +89,41 @@ def _upload(
     action: UploadSnapshot,
     work: Path,
     journal: Journal,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
     image, ec2 = work / action.image, client("ec2", action.region, endpoint)
+    others = [Journal(path) for path in _by_age(journal.path.parent.glob("snapshot-*.jsonl")) if path != journal.path]
     # Of other answers to the same build: nobody will go on with those.
-    for path in sorted(journal.path.parent.glob("snapshot-*.jsonl")):
-        if path != journal.path:
-            snapshot.discard_unfinished(ec2, Journal(path))
+    for other in others:
+        snapshot.discard_unfinished(ec2, other)
     snapshot_id = snapshot.upload(
         image,
+        put=block_putter(action.region, endpoint),
         ebs=client("ebs", action.region, endpoint),
         ec2=ec2,
         journal=journal,
-        ledger=journal.path.with_suffix(".ledger"),
+        ledger=_ledger_of(journal),
         description=action.description,
         tags=action.tags,
         volume_gib=-(-image.stat().st_size // GIB),
         progress=progress,
         cancelled=cancelled,
+        parents=[(other, _ledger_of(other)) for other in others],
+        encryption=action.encryption,
     )
     (work / action.saves).write_text(f"{snapshot_id}\n", encoding="ascii")
-    return {"snapshot": snapshot_id}
+    ledger = _ledger_of(journal)
+    stored, puts = len(blocks.read_contents(ledger, snapshot_id)), len(blocks.read_ledger(ledger, snapshot_id))
+    return {"snapshot": snapshot_id, "cost": estimate(stored * BLOCK, puts)}
+
+
+def _by_age(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _ledger_of(journal: Journal) -> Path:
+    return journal.path.with_suffix(".ledger")
 
 
 def _register(

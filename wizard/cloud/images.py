@@ -10,7 +10,7 @@ from wizard.cloud.session import Client
 from wizard.cloud.snapshot import delete_snapshot, started_id
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG
+from wizard.plan.steps import BUILD_TAG, NO_SNAPSHOT, fill
 from wizard.run.journal import Journal
 
 COMPARED = (
@@ -39,6 +39,22 @@ def find_by_name(ec2: Client, name: str) -> dict[str, Any] | None:
 def tag_of(image: Mapping[str, Any], key: str) -> str | None:
     """The value of a tag on an image of DescribeImages; None without such a tag."""
     return next((str(tag["Value"]) for tag in image.get("Tags", ()) if tag["Key"] == key), None)
+
+
+def check_permission(ec2: Client, parameters: Mapping[str, Any]) -> None:
+    """Asks whether we may register such an image, without doing it.  Raises access-denied.
+
+    Whatever else AWS says to a snapshot that is not there tells nothing of the permission.
+    """
+    if not parameters:
+        return
+    region = ec2.meta.region_name
+    try:
+        with aws_errors("RegisterImage", region):
+            ec2.register_image(**fill(parameters, {"<snapshot>": NO_SNAPSHOT}), DryRun=True)
+    except Failure as failure:
+        if failure.code == "access-denied":
+            raise
 
 
 def register(
@@ -79,6 +95,24 @@ def remove(ec2: Client, journal: Journal) -> list[str]:
     images, snapshots = dict.fromkeys(_images_made(ec2, journal)), dict.fromkeys(_snapshots_made(ec2, journal))
     removed = [image_id for image_id in images if _deregister(ec2, journal, image_id)]
     return removed + [snapshot_id for snapshot_id in snapshots if _delete_once_free(ec2, journal, snapshot_id)]
+
+
+def tagged(ec2: Client, tag: str) -> list[tuple[str, str]]:
+    """What carries the build's tag in the client's region: kind ("image", "snapshot") and id, images first."""
+    filters = [{"Name": f"tag:{BUILD_TAG}", "Values": [tag]}]
+    with aws_errors("DescribeImages", ec2.meta.region_name):
+        found = ec2.describe_images(Owners=["self"], Filters=filters)["Images"]
+    return [
+        *(("image", str(image["ImageId"])) for image in found),
+        *(("snapshot", snapshot_id) for snapshot_id in _snapshots_of_build(ec2, [tag])),
+    ]
+
+
+def remove_tagged(ec2: Client, journal: Journal, tag: str) -> list[str]:
+    """Removes what carries the build's tag, images first; gives the ids that were there and now are not."""
+    found = tagged(ec2, tag)
+    removed = [made for kind, made in found if kind == "image" and _deregister(ec2, journal, made)]
+    return removed + [made for kind, made in found if kind == "snapshot" and _delete_once_free(ec2, journal, made)]
 
 
 def _ask_to_register(
@@ -180,12 +214,14 @@ def _snapshots_made(ec2: Client, journal: Journal) -> Iterator[str]:
 def _snapshots_tagged(ec2: Client, tags: list[dict[str, str]]) -> list[str]:
     """Snapshots with the build's tag among these: the answer to their start was never heard."""
     builds = [tag["Value"] for tag in tags if tag["Key"] == BUILD_TAG]
-    if not builds:
-        return []
+    return _snapshots_of_build(ec2, builds) if builds else []
+
+
+def _snapshots_of_build(ec2: Client, builds: list[str]) -> list[str]:
     with aws_errors("DescribeSnapshots", ec2.meta.region_name):
         filters = [{"Name": f"tag:{BUILD_TAG}", "Values": builds}]
         said = ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)
-    return [item["SnapshotId"] for item in said["Snapshots"]]
+    return [str(item["SnapshotId"]) for item in said["Snapshots"]]
 
 
 def _deregister(ec2: Client, journal: Journal, image_id: str) -> bool:

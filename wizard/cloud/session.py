@@ -2,13 +2,16 @@
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from wizard.cloud.errors import aws_errors
+from wizard.cloud.puts import Put, putter
 from wizard.explain import Failure
 
 Client = Any
@@ -49,11 +52,17 @@ SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who AWS takes us for, and where the credentials came from, in words."""
+    """Who AWS takes us for, where the credentials came from, in words, and when they end, if botocore knows it."""
 
     account: str
     arn: str
     source: str
+    expires: datetime | None = None
+
+    @property
+    def until(self) -> str:
+        """When the credentials end, as a person reads it; "" where it is not known, or they never do."""
+        return f"{self.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if self.expires else ""
 
 
 def client(service: Service, region: str, endpoint: str | None, limits: Config = LIMITS) -> Client:
@@ -62,31 +71,52 @@ def client(service: Service, region: str, endpoint: str | None, limits: Config =
     Region is always given: botocore reads AWS_DEFAULT_REGION but not AWS_REGION.
     """
     with aws_errors("Connect", region):
-        if endpoint is None:
-            return _make(boto3.session.Session(), service, region_name=region, config=limits)
-        session = boto3.session.Session(botocore_session=_session_without_configuration())
-        # A proxy must not see requests to this machine.
-        config = limits.merge(Config(proxies={}))
-        return _make(session, service, region_name=region, endpoint_url=endpoint, config=config, **PRACTICE_KEYS)
+        return _make(_session(endpoint), service, region, endpoint, limits)
+
+
+def block_putter(region: str, endpoint: str | None) -> Put:
+    """The lean PutSnapshotBlock of a region, with the credentials and the settings that a client has."""
+    with aws_errors("Connect", region):
+        session = _session(endpoint)
+        return putter(session, _make(session, "ebs", region, endpoint, LIMITS), CONNECTIONS)
 
 
 def identity(region: str, endpoint: str | None) -> Identity:
     """Asks STS.  Fails with no-credentials, expired-credentials or whatever keeps it from answering."""
     with aws_errors("GetCallerIdentity", region):
-        source = "the practice cloud" if endpoint else _source()
+        source, expires = ("the practice cloud", None) if endpoint else _source()
         said = client("sts", region, endpoint).get_caller_identity()
-        return Identity(said["Account"], said["Arn"], source)
+        return Identity(said["Account"], said["Arn"], source, expires)
 
 
-def _make(session: Any, service: Service, **settings: Any) -> Client:
-    return session.client(service, **settings)
+def key_in_use() -> str | None:
+    """The id of the access key that a new client would use now: another one after `aws sso login` elsewhere."""
+    try:
+        credentials = boto3.session.Session().get_credentials()
+        return credentials.get_frozen_credentials().access_key if credentials else None
+    except BotoCoreError:
+        return None
 
 
-def _source() -> str:
+def _session(endpoint: str | None) -> Any:
+    if endpoint is None:
+        return boto3.session.Session()
+    return boto3.session.Session(botocore_session=_session_without_configuration(), **PRACTICE_KEYS)
+
+
+def _make(session: Any, service: Service, region: str, endpoint: str | None, limits: Config) -> Client:
+    # A proxy must not see requests to this machine.
+    config = limits.merge(Config(proxies={})) if endpoint else limits
+    return session.client(service, region_name=region, endpoint_url=endpoint, config=config)
+
+
+def _source() -> tuple[str, datetime | None]:
     credentials = boto3.session.Session().get_credentials()
     if credentials is None:
         raise Failure("no-credentials")
-    return SOURCES.get(credentials.method, credentials.method)
+    credentials.get_frozen_credentials()
+    # botocore tells nobody when its temporary credentials end, but knows it.
+    return SOURCES.get(credentials.method, credentials.method), getattr(credentials, "_expiry_time", None)
 
 
 def _session_without_configuration() -> botocore.session.Session:

@@ -1,39 +1,28 @@
 """An image file put into an EBS snapshot, block by block, so that it can be stopped and gone on with anywhere."""
 
 import base64
-import hashlib
-import random
-import time
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, takewhile
 from pathlib import Path
-from threading import Event
+from types import MappingProxyType
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from wizard.cloud import blocks
-from wizard.cloud.blocks import BLOCK, GIB, ZEROS, Ledger
-from wizard.cloud.errors import PASSING, as_failure, aws_code, aws_errors
-from wizard.cloud.session import CONNECTIONS, Client
-from wizard.cloud.waiting import Asked, Cancelled, as_ready, never, rest, until
+from wizard.cloud.blocks import GIB, Ledger
+from wizard.cloud.errors import aws_code, aws_errors
+from wizard.cloud.puts import Put
+from wizard.cloud.sending import Progress, Target, send_blocks
+from wizard.cloud.session import Client
+from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
 from wizard.run.journal import Journal, Kind, Record
 
-Progress = Callable[[int, int], None]
-
 LONGEST_IDLE = 4320
 """Minutes without a put until AWS gives a snapshot up, the most that it allows: three days to come back in."""
-
-PATIENCE = 120.0
-"""Seconds for which a fresh snapshot may be unknown to AWS, and for which a block is tried.
-
-AWS is eventually consistent; 56 s were seen.  Source: coldsnap #43, #56.
-"""
 
 LONGEST_COMPLETION = 3600.0
 AGREEING = 3
@@ -44,23 +33,17 @@ SEALED_UNHEARD = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The snapshot that is written: its id, region, when it was started, its last known state."""
+class Parent:
+    """A completed snapshot of an earlier image of the same build, and what it holds."""
 
     id: str
-    region: str
-    started: datetime
-    state: str | None = None
-
-    @property
-    def is_fresh(self) -> bool:
-        """So new that AWS may not know it everywhere."""
-        return (datetime.now(UTC) - self.started).total_seconds() < PATIENCE
+    contents: Ledger
 
 
 def upload(
     image: Path,
     *,
+    put: Put,
     ebs: Client,
     ec2: Client,
     journal: Journal,
@@ -70,12 +53,17 @@ def upload(
     volume_gib: int,
     progress: Progress,
     cancelled: Asked = never,
+    parents: Sequence[tuple[Journal, Path]] = (),
+    encryption: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Puts a raw image into a new snapshot and gives its id once it is completed.
 
-    Called again with the same journal and ledger after any kind of end, it goes on with the same snapshot.  Holes
-    and blocks of zeros are not sent.  `progress(done, total)` counts bytes of blocks that are not holes.  Raises
-    Cancelled, image-larger-than-volume, snapshot-failed, and what AWS refuses.
+    `parents` are the journals and ledgers of earlier images of the same build, the newest last: what one of their
+    snapshots holds already is not sent again.  `encryption`: StartSnapshot's `Encrypted` and `KmsKeyArn`.
+
+    Called again with the same journal and ledger after any kind of end, it goes on with the same snapshot.  Holes and
+    blocks of zeros are not sent.  `put` and `progress`: see puts and sending.  Raises Cancelled,
+    image-larger-than-volume, snapshot-failed, and what AWS refuses.
     """
     size = image.stat().st_size
     if size > volume_gib * GIB:
@@ -85,10 +73,11 @@ def upload(
         "Description": description,
         "Timeout": LONGEST_IDLE,
         "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        **encryption,
     }
-    target = _target(image, ebs, ec2, journal, wanted)
+    target = _target(image, ebs, ec2, journal, ledger, wanted, parents)
     if target.state != "completed":
-        present = _put_blocks(image, target, ebs, ledger, progress, cancelled)
+        present = send_blocks(image, target, put, ledger, progress, cancelled)
         _complete(target, present, ebs, ec2, journal, cancelled)
         _wait_until_completed(target, ec2, LONGEST_COMPLETION, cancelled)
     return target.id
@@ -97,7 +86,15 @@ def upload(
 # Which snapshot
 
 
-def _target(image: Path, ebs: Client, ec2: Client, journal: Journal, wanted: Mapping[str, Any]) -> Target:
+def _target(
+    image: Path,
+    ebs: Client,
+    ec2: Client,
+    journal: Journal,
+    ledger: Path,
+    wanted: Mapping[str, Any],
+    parents: Sequence[tuple[Journal, Path]],
+) -> Target:
     """The snapshot that the journal names, if it is of this image and still good; otherwise a new one.
 
     A journal is of one step key, and the same key means the same bytes: a snapshot that was sealed is good for an
@@ -112,12 +109,42 @@ def _target(image: Path, ebs: Client, ec2: Client, journal: Journal, wanted: Map
             if target.state == "completed" and _is_sealed(journal, target.id):
                 return target
             is_there = target.state in ("pending", "completed") or (target.state is None and target.is_fresh)
-            if is_there and asked["image"] == facts["image"]:
+            has_books = blocks.speaks_of(ledger, target.id)
+            if (
+                is_there
+                and asked["image"] == facts["image"]
+                and (has_books or "ParentSnapshotId" not in asked["request"])
+            ):
+                if not has_books:
+                    blocks.begin_ledger(ledger, target.id, {})
                 return target
         _discard(asked, ec2, journal)
-    request = {**wanted, "ClientToken": str(uuid.uuid4())}
+    parent = _parent(ec2, parents, wanted)
+    request = {**wanted, **({"ParentSnapshotId": parent.id} if parent else {}), "ClientToken": str(uuid.uuid4())}
     journal.asked("StartSnapshot", **facts, request=request)
-    return Target(_start(request, region, ebs, journal), region, datetime.now(UTC))
+    target = Target(_start(request, region, ebs, journal), region, datetime.now(UTC))
+    blocks.begin_ledger(ledger, target.id, parent.contents if parent else {})
+    return target
+
+
+def _parent(ec2: Client, parents: Sequence[tuple[Journal, Path]], wanted: Mapping[str, Any]) -> Parent | None:
+    """The newest snapshot that a new one may be a difference to: completed, here, of the same size.
+
+    A child has its parent's encryption and must not ask for any (StartSnapshot, `ParentSnapshotId`).
+    """
+    if "Encrypted" in wanted:
+        return None
+    for journal, ledger in reversed(parents):
+        asked = journal.last("StartSnapshot", "asked")
+        if asked is None or asked["region"] != ec2.meta.region_name:
+            continue
+        snapshot_id, request = started_id(journal, asked), asked["request"]
+        if snapshot_id is None or request["VolumeSize"] != wanted["VolumeSize"] or "Encrypted" in request:
+            continue
+        contents = blocks.read_contents(ledger, snapshot_id)
+        if contents and _is_sealed(journal, snapshot_id) and snapshot_state(ec2, snapshot_id) == "completed":
+            return Parent(snapshot_id, contents)
+    return None
 
 
 def _fits(asked: Record, region: str, size: int, wanted: Mapping[str, Any]) -> bool:
@@ -193,84 +220,6 @@ def snapshot_state(ec2: Client, snapshot_id: str) -> str | None:
                 raise
             return None
     return str(found[0]["State"]) if found else None
-
-
-# The blocks
-
-
-def _put_blocks(image: Path, target: Target, ebs: Client, ledger: Path, progress: Progress, cancelled: Asked) -> Ledger:
-    """Puts what the snapshot lacks; gives all that it has then.  The threads only send, this one keeps the books."""
-    present = blocks.read_ledger(ledger, target.id)
-    failed = Event()
-
-    def halted() -> bool:
-        return failed.is_set() or cancelled()
-
-    with (
-        image.open("rb") as file,
-        blocks.ledger_writer(ledger, target.id) as record,
-        ThreadPoolExecutor(CONNECTIONS) as pool,
-    ):
-        ranges = blocks.data_blocks(file.fileno())
-        total = sum(map(len, ranges)) * BLOCK
-        done = 0
-
-        def settle(index: int) -> tuple[int, bytes | None]:
-            data = blocks.read_block(file.fileno(), index)
-            if data == ZEROS:
-                return index, None
-            digest = hashlib.sha256(data).digest()
-            if present.get(index) != digest:
-                _put(ebs, target, index, data, digest, halted)
-            return index, digest
-
-        todo = takewhile(lambda _: not cancelled(), chain.from_iterable(ranges))
-        try:
-            for index, digest in as_ready(pool, settle, todo, 2 * CONNECTIONS):
-                if digest is not None and present.get(index) != digest:
-                    present[index] = digest
-                    record(index, digest)
-                done += BLOCK
-                progress(done, total)
-        except BaseException:
-            failed.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        if cancelled():
-            raise Cancelled
-        if not present:
-            # Nothing but zeros; AWS is not known to complete a snapshot without a block.
-            present[0] = hashlib.sha256(ZEROS).digest()
-            _put(ebs, target, 0, ZEROS, present[0], halted)
-            record(0, present[0])
-    return present
-
-
-def _put(ebs: Client, target: Target, index: int, data: bytes, digest: bytes, halted: Asked) -> None:
-    """Sends one block.  What passes by itself is waited out, beyond botocore's own retries; the rest stops at once."""
-    pause, deadline = 0.5, None
-    while True:
-        try:
-            ebs.put_snapshot_block(
-                SnapshotId=target.id,
-                BlockIndex=index,
-                BlockData=data,
-                DataLength=BLOCK,
-                Checksum=base64.b64encode(digest).decode(),
-                ChecksumAlgorithm="SHA256",
-            )
-            return
-        except (ClientError, BotoCoreError) as error:
-            failure = as_failure(error, "PutSnapshotBlock", target.region)
-            deadline = deadline or time.monotonic() + PATIENCE
-            if time.monotonic() > deadline or not (failure.code in PASSING or _not_known_yet(error, target)):
-                raise failure from error
-        rest(random.uniform(0.5, 1.0) * pause, halted)
-        pause = min(2 * pause, 15.0)
-
-
-def _not_known_yet(error: Exception, target: Target) -> bool:
-    return isinstance(error, ClientError) and aws_code(error) == "ResourceNotFoundException" and target.is_fresh
 
 
 # The end

@@ -7,14 +7,19 @@ from wizard.targets import target
 from wizard.targets.target import Abilities
 
 
-def account_step(recipe: Recipe, build: str, image: str) -> Step:
-    """The first look: who we are, and whether the name is free; `image` is what IMAGE_TAG says."""
+def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str) -> Step:
+    """The first look: who we are, whether the name is free, and whether we may register the AMI.
+
+    `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+    """
+    tags = {"Name": recipe.name, BUILD_TAG: build, IMAGE_TAG: image}
+    registers = register_parameters(recipe, chosen, able, tags)
     return Step(
         "account",
         "Look at the account",
-        "Who you are at AWS, and whether the AMI's name is still free there, is known before the long work starts, "
-        "and not found out after it.",
-        (CheckAccount(recipe.target.region, recipe.name, build, image),),
+        "Who you are at AWS, whether the AMI's name is still free there, and whether you may register it, is known "
+        "before the long work starts, and not found out after it.",
+        (CheckAccount(recipe.target.region, recipe.name, build, image, registers),),
         kept=False,
     )
 
@@ -34,7 +39,11 @@ def cloud_steps(
         "Upload the image to an EBS snapshot",
         "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "
         "A snapshot is what an AMI's disk is made from.",
-        (UploadSnapshot(region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags),),
+        (
+            UploadSnapshot(
+                region, "image/disk.img", "snapshot/snapshot-id", f"ami-wizard: {recipe.name}", tags, encryption(recipe)
+            ),
+        ),
         ("account", "image"),
         {"build": build},
         after=after,
@@ -48,6 +57,13 @@ def cloud_steps(
         {"build": build},
     )
     return [upload, register]
+
+
+def encryption(recipe: Recipe) -> dict[str, object]:
+    """What StartSnapshot is told of it."""
+    if not recipe.target.encrypted:
+        return {}
+    return {"Encrypted": True, **({"KmsKeyArn": recipe.target.kms_key} if recipe.target.kms_key else {})}
 
 
 def register_parameters(recipe: Recipe, chosen: Choices, able: Abilities, tags: dict[str, str]) -> dict[str, object]:

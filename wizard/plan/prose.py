@@ -48,6 +48,7 @@ def action_lines(action: Action) -> list[str]:
             return [
                 "AWS sts:GetCallerIdentity",
                 f"AWS ec2:DescribeImages in {action.region}: is the name “{action.ami_name}” free?",
+                f"AWS ec2:RegisterImage in {action.region} as a dry run: may you?",
             ]
         case UploadSnapshot():
             tags = ", ".join(f"{key}={value}" for key, value in action.tags.items())

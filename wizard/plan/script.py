@@ -9,6 +9,7 @@ from pathlib import Path
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
 from wizard.plan.steps import (
+    NO_SNAPSHOT,
     Action,
     CheckAccount,
     Plan,
@@ -19,6 +20,7 @@ from wizard.plan.steps import (
     UploadSnapshot,
     Way,
     Write,
+    fill,
 )
 
 PRELUDE = """\
@@ -147,6 +149,13 @@ def _check_account(action: CheckAccount) -> str:
             f"  --filters {shlex.quote(f'Name=name,Values={action.ami_name}')} \\",
             "  --query 'Images[].ImageId' --output text)",
             'if [ -n "$taken" ]; then echo "The name is taken by $taken" >&2; exit 1; fi',
+            "# A dry run: what it says beside “not authorized” tells nothing, as there is no snapshot yet.",
+            "cat > account/request.json <<'END'",
+            json.dumps(fill(action.registers, {"<snapshot>": NO_SNAPSHOT}), indent=2),
+            "END",
+            f"said=$(aws ec2 register-image --dry-run --region {action.region} \\",
+            "  --cli-input-json file://account/request.json 2>&1 || true)",
+            'case "$said" in *UnauthorizedOperation*) echo "$said" >&2; exit 1;; esac',
         ]
     )
 
@@ -154,9 +163,12 @@ def _check_account(action: CheckAccount) -> str:
 def _upload(action: UploadSnapshot) -> str:
     tags = shlex.quote(json.dumps([{"Key": key, "Value": value} for key, value in action.tags.items()]))
     region, saves, image = action.region, action.saves, shlex.quote(action.image)
+    encrypted = " --encrypted" if action.encryption.get("Encrypted") else ""
+    key = f" --kms-key-arn {action.encryption['KmsKeyArn']}" if "KmsKeyArn" in action.encryption else ""
     return f"""\
 aws ebs start-snapshot --region {region} --timeout 4320 --volume-size "$(( $(stat -c %s {image}) / 1073741824 ))" \\
-  --description {shlex.quote(action.description)} --tags {tags} --query SnapshotId --output text > {saves}
+  --description {shlex.quote(action.description)} --tags {tags}{encrypted}{key} \\
+  --query SnapshotId --output text > {saves}
 # Blocks of 512 KiB; one that is all zeros need not be sent.
 zeros=$(head -c 524288 /dev/zero | sha256sum)
 blocks=$(( $(stat -c %s {image}) / 524288 ))

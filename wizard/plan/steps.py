@@ -16,6 +16,10 @@ IMAGE_TAG = "ami-wizard:image"
 """The tag on an AMI that says from which image it was made: the beginning of the image step's key."""
 
 
+NO_SNAPSHOT = "snap-ffffffffffffffff"
+"""Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Bash text, run in the build's work folder, where every step has a folder by its id."""
@@ -51,23 +55,31 @@ class ProveImage:
 
 @dataclass(frozen=True, slots=True)
 class CheckAccount:
-    """Who we are at AWS, and whether the AMI's name is still free there (GetCallerIdentity, DescribeImages)."""
+    """Who we are at AWS, whether the AMI's name is still free there, and whether we may register such an AMI.
+
+    GetCallerIdentity, DescribeImages, and RegisterImage as a dry run with the parameters in `registers`.
+    """
 
     region: str
     ami_name: str
     build: str
     image: str
+    registers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class UploadSnapshot:
-    """An image file to an EBS snapshot by the EBS direct API; the snapshot's id goes to the file `saves`."""
+    """An image file to an EBS snapshot by the EBS direct API; the snapshot's id goes to the file `saves`.
+
+    `encryption`: StartSnapshot's `Encrypted` and `KmsKeyArn`, or nothing.
+    """
 
     region: str
     image: str
     saves: str
     description: str
     tags: Mapping[str, str]
+    encryption: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +146,18 @@ class Plan:
         return next(step for step in self.steps if step.id == step_id)
 
     def keys(self) -> dict[str, str]:
-        """The key of every step: a hash of its actions, its inputs and the keys of the steps that it needs."""
+        """The key of every step: a hash of its actions, its inputs and the keys of the steps that it needs.
+
+        A step that is not kept has no result that another could depend on: it only comes before.
+        """
         keys: dict[str, str] = {}
+        kept = {step.id for step in self.steps if step.kept}
         for step in self.steps:
             facts = {
                 "id": step.id,
                 "actions": [action_as_dict(action) for action in step.actions],
                 "inputs": dict(sorted(step.inputs.items())),
-                "needs": [keys[need] for need in step.needs],
+                "needs": [keys[need] for need in step.needs if need in kept],
                 "epoch": self.epoch,
             }
             keys[step.id] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

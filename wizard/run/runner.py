@@ -25,8 +25,11 @@ from wizard.run.room import free_mib
 from wizard.run.store import Store
 from wizard.run.warden import Warden
 
-CloudWork = Callable[[CloudAction, Path, Journal, Callable[[int, int], None], Callable[[], bool]], dict[str, Any]]
-"""Carries out an AWS action: the action, the work folder, its journal, progress (bytes done, of), whether to stop."""
+Progress = Callable[[int, int, Mapping[str, int]], None]
+"""Bytes done, of how many, and what became of them."""
+
+CloudWork = Callable[[CloudAction, Path, Journal, Progress, Callable[[], bool]], dict[str, Any]]
+"""Carries out an AWS action: the action, the work folder, its journal, progress, whether to stop."""
 
 PROGRESS_EVERY_SECONDS = 0.1
 CLAIM_POLL_SECONDS = 0.2
@@ -173,16 +176,16 @@ class Runner:
             raise
         self.emit("output", step=step.id, lines=[f"{name}: {value}" for name, value in facts.items()])
 
-    def _progress(self, step: Step) -> Callable[[int, int], None]:
+    def _progress(self, step: Step) -> Progress:
         """Tells of bytes done, a few times a second and at the end."""
         last = 0.0
 
-        def progress(done: int, total: int) -> None:
+        def progress(done: int, total: int, parts: Mapping[str, int]) -> None:
             nonlocal last
             now = time.monotonic()
             if done >= total or now - last >= PROGRESS_EVERY_SECONDS:
                 last = now
-                self.emit("progress", step=step.id, done=done, total=total, unit="bytes")
+                self.emit("progress", step=step.id, done=done, total=total, unit="bytes", parts=dict(parts))
 
         return progress
 

@@ -32,8 +32,13 @@ def answer(region: Path, request: Request) -> Response:
                 return respond(region, request, *match.groups())
         raise Refusal("UnknownOperationException", f"no such operation: {request.method} {request.path}", status=404)
     except Refusal as refusal:
-        said = {"Message": refusal.message, **({"Reason": refusal.reason} if refusal.reason else {})}
-        return _json(refusal.status, said, {"x-amzn-ErrorType": refusal.code})
+        return refused(refusal)
+
+
+def refused(refusal: Refusal) -> Response:
+    """A refusal as EBS direct writes it."""
+    said = {"Message": refusal.message, **({"Reason": refusal.reason} if refusal.reason else {})}
+    return _json(refusal.status, said, {"x-amzn-ErrorType": refusal.code})
 
 
 def start(region: Path, request: Request) -> Response:
@@ -45,14 +50,27 @@ def start(region: Path, request: Request) -> Response:
         raise _invalid("; ".join(wrong))
     if asked["VolumeSize"] > MAX_GIB:
         raise _invalid(f"VolumeSize is over {MAX_GIB} GiB", "INVALID_VOLUME_SIZE")
-    if refused := asked.keys() & {"ParentSnapshotId", "Encrypted", "KmsKeyArn"}:
-        raise _invalid(f"the practice cloud knows neither parents nor encryption: {', '.join(sorted(refused))}")
+    _check_parent_and_encryption(region, asked)
     for known in state.snapshots(region):
         if "ClientToken" in asked and known.request.get("ClientToken") == asked["ClientToken"]:
             if known.request == asked:
                 return _json(201, _started(region, known))
             raise Refusal("ConflictException", "the client token was used with other parameters", status=409)
     return _json(201, _started(region, state.create_snapshot(region, asked)))
+
+
+def _check_parent_and_encryption(region: Path, asked: dict[str, Any]) -> None:
+    """A child has its parent's encryption and is at least as large; a key is only for what is encrypted."""
+    encryption = asked.keys() & {"Encrypted", "KmsKeyArn"}
+    if "KmsKeyArn" in asked and not asked.get("Encrypted"):
+        raise _invalid("KmsKeyArn is only valid with Encrypted", "INVALID_PARAMETER_VALUE")
+    if "ParentSnapshotId" not in asked:
+        return
+    if encryption:
+        raise _invalid(f"not valid with ParentSnapshotId: {', '.join(sorted(encryption))}")
+    parent = _completed_snapshot(region, asked["ParentSnapshotId"])
+    if asked["VolumeSize"] < parent.request["VolumeSize"]:
+        raise _invalid("the volume is smaller than its parent's", "INVALID_VOLUME_SIZE")
 
 
 def put(region: Path, request: Request, snapshot_id: str, block: str) -> Response:
@@ -92,7 +110,7 @@ def list_blocks(region: Path, request: Request, snapshot_id: str) -> Response:
     first = int(query.get("startingBlockIndex", 0))
     if token := query.get("pageToken"):
         first = _from_token(token, "INVALID_PAGE_TOKEN")
-    indexes = [index for index in state.digests(state.snapshot_folder(region, snapshot_id)) if index >= first]
+    indexes = [index for index in state.contents(state.snapshot_folder(region, snapshot_id)) if index >= first]
     page = {
         "Blocks": [{"BlockIndex": index, "BlockToken": _token(index)} for index in indexes[:size]],
         "ExpiryTime": time.time() + TOKEN_LIFE,
@@ -158,7 +176,7 @@ def _started(region: Path, snapshot: Snapshot) -> dict[str, Any]:
         "StartTime": snapshot.started,
         "VolumeSize": asked["VolumeSize"],
         "BlockSize": BLOCK,
-        **{key: asked[key] for key in ("Description", "Tags") if key in asked},
+        **{key: asked[key] for key in ("Description", "Tags", "ParentSnapshotId", "KmsKeyArn") if key in asked},
     }
 
 

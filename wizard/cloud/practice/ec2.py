@@ -28,21 +28,28 @@ AS_ASKED = (
 )
 """Fields that DescribeImages gives as RegisterImage got them."""
 
+XML = {"Content-Type": "text/xml;charset=UTF-8"}
+
 NO_VOLUME = "vol-ffffffff"
 """What DescribeSnapshots gives as the volume of a snapshot that was never one."""
 
 
 def answer(region: Path, action: str, body: bytes) -> Response:
     """Answers one of OPERATIONS in a region's folder; `body` is the request in the EC2 query protocol."""
-    request_id, headers = str(uuid.uuid4()), {"Content-Type": "text/xml;charset=UTF-8"}
+    request_id = str(uuid.uuid4())
     try:
         operation = model.operation("ec2", action)
         parameters = model.read_query(operation, body)
         if parameters.pop("DryRun", False):
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
-        return Response(200, model.write_answer(operation, OPERATIONS[action](region, parameters), request_id), headers)
+        return Response(200, model.write_answer(operation, OPERATIONS[action](region, parameters), request_id), XML)
     except Refusal as refusal:
-        return Response(refusal.status, model.write_refusal(refusal, request_id), headers)
+        return refused(refusal)
+
+
+def refused(refusal: Refusal) -> Response:
+    """A refusal as EC2 writes it."""
+    return Response(refusal.status, model.write_refusal(refusal, str(uuid.uuid4())), XML)
 
 
 # Images
@@ -126,7 +133,7 @@ def _mapping(region: Path, asked: Parameters) -> dict[str, Any]:
     if size < least:
         message = f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {least}GB"
         raise Refusal("InvalidBlockDeviceMapping", message)
-    return {**asked, "Ebs": {"VolumeType": "standard", "Encrypted": False, **ebs, "VolumeSize": size}}
+    return {**asked, "Ebs": {"VolumeType": "standard", "Encrypted": _is_encrypted(snapshot), **ebs, "VolumeSize": size}}
 
 
 def _check_root(asked: Parameters, mappings: list[dict[str, Any]]) -> None:
@@ -203,12 +210,17 @@ def _described(region: Path, snapshot: Snapshot) -> dict[str, Any]:
         "StartTime": state.timestamp(snapshot.started),
         "State": now,
         "Progress": "100%" if now == "completed" else "0%",
-        "Encrypted": False,
+        "Encrypted": _is_encrypted(snapshot),
+        **({"KmsKeyId": snapshot.request["KmsKeyArn"]} if "KmsKeyArn" in snapshot.request else {}),
         "Tags": snapshot.tags,
     }
     if now == "completed" and snapshot.sealed:
         described["CompletionTime"] = state.timestamp(snapshot.sealed + state.SETTLING)
     return described
+
+
+def _is_encrypted(snapshot: Snapshot) -> bool:
+    return bool(snapshot.request.get("Encrypted", False))
 
 
 def _snapshots_of(image: Mapping[str, Any]) -> list[str]:

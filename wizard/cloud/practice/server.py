@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from wizard.cloud.practice import ebs, ec2
-from wizard.cloud.practice.messages import Request, Response
+from wizard.cloud.practice.faults import STALL_SECONDS, Faults
+from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
 from wizard.cloud.practice.state import save
 
@@ -54,6 +55,34 @@ def answer(folder: Path, request: Request) -> Response:
     return by_moto(request)
 
 
+def refusal_of(fault: str | None, request: Request) -> Response | None:
+    """The answer to a request that meets a fault, in the words of its service; None where it is to be answered."""
+    if fault not in REFUSALS:
+        return None
+    signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
+    is_ebs = signed is not None and signed["service"] == "ebs"
+    refusal = REFUSALS[fault][0 if is_ebs else 1]
+    return ebs.refused(refusal) if is_ebs else ec2.refused(refusal)
+
+
+# Sources of the codes: EBS direct API Reference, "Common errors"; EC2 API Reference, "Error codes".
+REFUSALS = {
+    "throttle": (
+        Refusal("RequestThrottledException", "The number of API requests has exceeded the maximum allowed."),
+        Refusal("RequestLimitExceeded", "Request limit exceeded.", status=503),
+    ),
+    "500": (
+        Refusal("InternalServerException", "An internal error has occurred.", status=500),
+        Refusal("InternalError", "An internal error has occurred", status=500),
+    ),
+    "expire": (
+        Refusal("ExpiredTokenException", "The security token included in the request is expired", status=403),
+        Refusal("RequestExpired", "Request has expired."),
+    ),
+}
+"""For EBS direct, and for the services of the query protocol."""
+
+
 def by_moto(request: Request) -> Response:
     """moto's answer; it keeps what it makes in memory."""
     headers = {name: request.headers[name] for name in PASSING_HEADERS if name in request.headers}
@@ -80,14 +109,25 @@ class Handler(BaseHTTPRequestHandler):
     # An answer is two writes; with Nagle's algorithm the second waits 40 ms for an acknowledgement.
     disable_nagle_algorithm = True
     folder: Path
+    faults: Faults
 
     def respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = Request(self.command, self.path, self.headers, body)
+        fault = None if request.path == HEALTH else self.faults.draw()
+        if fault == "reset" and self.faults.is_before():
+            self.close_connection = True
+            return
+        if fault == "stall":
+            time.sleep(STALL_SECONDS)
         try:
-            response = answer(self.folder, Request(self.command, self.path, self.headers, body))
+            response = refusal_of(fault, request) or answer(self.folder, request)
         except Exception:  # noqa: BLE001  a mistake in here is an answer too, and stands in the log
             traceback.print_exc()
             response = Response(500, b'{"Message": "The practice cloud failed; see its server.log."}')
+        if fault == "reset":
+            self.close_connection = True
+            return
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
@@ -111,7 +151,7 @@ class Server(ThreadingHTTPServer):
 
 def serve(folder: Path) -> None:
     """Serves the cloud kept in `folder` on a free port of loopback, until nobody holds the users' lock."""
-    handler = type("FolderHandler", (Handler,), {"folder": folder})
+    handler = type("FolderHandler", (Handler,), {"folder": folder, "faults": Faults(folder)})
     server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     save(folder / SERVER_FILE, {"pid": os.getpid(), "port": server.server_port})

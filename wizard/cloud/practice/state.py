@@ -4,6 +4,7 @@ REGION/images/ami-….json                  an image, in the shape in which Desc
 REGION/snapshots/snap-…/snapshot.json     a snapshot
 REGION/snapshots/snap-…/blocks            its data, sparse, block n at n * 512 KiB
 REGION/snapshots/snap-…/digests           the SHA-256 of block n at n * 32; zeros: never put
+REGION/snapshots/snap-…/inherited         the same for the blocks that were there from the parent
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -69,12 +71,17 @@ def snapshot_folder(region: Path, snapshot_id: str) -> Path:
 
 
 def create_snapshot(region: Path, request: Mapping[str, Any]) -> Snapshot:
-    """A new pending snapshot, without a block."""
+    """A new pending snapshot, without a block, or with all that its parent holds."""
     snapshot = Snapshot(new_id("snap"), request, time.time(), list(request.get("Tags", [])))
     folder = snapshot_folder(region, snapshot.id)
     folder.mkdir(parents=True)
-    for name in ("blocks", "digests"):
+    for name in ("blocks", "digests", "inherited"):
         (folder / name).touch()
+    if parent := request.get("ParentSnapshotId"):
+        source = snapshot_folder(region, parent)
+        subprocess.run(["cp", "--reflink=auto", "--sparse=always", source / "blocks", folder / "blocks"], check=True)
+        for index, digest in contents(source).items():
+            _write_at(folder / "inherited", index * DIGEST, digest)
     save_snapshot(region, snapshot)
     return snapshot
 
@@ -127,9 +134,19 @@ def read_block(folder: Path, index: int) -> bytes:
         return os.pread(file.fileno(), BLOCK, index * BLOCK)
 
 
+def contents(folder: Path) -> dict[int, bytes]:
+    """The SHA-256 of every block that a snapshot holds, by index, in order."""
+    held = _digests_in(folder / "inherited") | digests(folder)
+    return {index: held[index] for index in sorted(held)}
+
+
 def digests(folder: Path) -> dict[int, bytes]:
     """The SHA-256 of every block that was put, by index, in order."""
-    raw = (folder / "digests").read_bytes()
+    return _digests_in(folder / "digests")
+
+
+def _digests_in(path: Path) -> dict[int, bytes]:
+    raw = path.read_bytes()
     found = ((at // DIGEST, raw[at : at + DIGEST]) for at in range(0, len(raw), DIGEST))
     return {index: digest for index, digest in found if digest != NEVER_PUT}
 

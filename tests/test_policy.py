@@ -1,0 +1,76 @@
+"""The policy that a plan asks for is enough for what the build calls, and allows nothing beside it."""
+
+import fnmatch
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wizard import cloud
+from wizard.cloud.errors import EBS_OPERATIONS
+from wizard.plan.build import Occasion, plan
+from wizard.plan.policy import policy
+from wizard.plan.steps import BUILD_TAG
+from wizard.recipe import from_answers
+
+NOT_IN_A_BUILD = {"ListSnapshotBlocks", "GetSnapshotBlock"}
+"""Reading back, which only the practice cloud's launch does."""
+
+NEEDS_NO_PERMISSION = {"GetCallerIdentity"}
+
+
+def called() -> set[str]:
+    """The operations that wizard/cloud names when it calls AWS, as permissions; tagging comes with creating."""
+    names = set()
+    for path in Path(cloud.__file__).parent.glob("*.py"):
+        names |= set(re.findall(r'(?:aws_errors|as_failure)\((?:error, )?"([A-Z]\w+)"', path.read_text()))
+    names -= NOT_IN_A_BUILD | NEEDS_NO_PERMISSION | {"Connect"}
+    return {f"ebs:{name}" if name in EBS_OPERATIONS else f"ec2:{name}" for name in names} | {"ec2:CreateTags"}
+
+
+def made(region: str = "us-east-1", **target: Any) -> dict[str, Any]:
+    recipe = from_answers({"name": "an image", "target": {"region": region, "arch": "x86_64", **target}})
+    return policy(plan(recipe, Occasion("an-image-1", "2026-11-24")))
+
+
+def actions(document: dict[str, Any]) -> set[str]:
+    listed = [statement["Action"] for statement in document["Statement"]]
+    return {action for found in listed for action in ([found] if isinstance(found, str) else found)}
+
+
+def test_it_names_what_the_build_calls_and_nothing_else() -> None:
+    assert actions(made()) == called()
+    assert all(statement["Effect"] == "Allow" for statement in made()["Statement"])
+
+
+def test_what_changes_or_removes_is_allowed_for_the_build_s_own_alone() -> None:
+    for statement in made()["Statement"]:
+        names = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        if any(fnmatch.fnmatch(name, pattern) for name in names for pattern in ("*:De[lr]e*", "*:Put*", "*:Complete*")):
+            assert statement["Condition"] == {"StringEquals": {f"aws:ResourceTag/{BUILD_TAG}": "an-image-1"}}
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_it_is_for_the_region_s_partition(region: str, partition: str) -> None:
+    resources = [statement["Resource"] for statement in made(region)["Statement"] if statement["Resource"] != "*"]
+    flat = [one for found in resources for one in ([found] if isinstance(found, str) else found)]
+    assert {one.split(":")[1] for one in flat} == {partition}
+    assert {one.split(":")[3] for one in flat} == {region}
+
+
+def test_the_key_is_named_where_there_is_one() -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/0f3a"
+    (own,) = [one for one in made(encrypted=True, kms_key=key)["Statement"] if one["Sid"] == "Encrypt"]
+    assert own["Resource"] == key
+    (default,) = [one for one in made(encrypted=True)["Statement"] if one["Sid"] == "Encrypt"]
+    assert "kms:ViaService" in default["Condition"]["StringLike"]
+    assert not any(name.startswith("kms:") for name in actions(made()))
+
+
+def test_every_statement_has_a_name_of_its_own() -> None:
+    names = [statement["Sid"] for statement in made()["Statement"]]
+    assert len(names) == len(set(names))
+    assert all(name.isalnum() for name in names)

@@ -1,0 +1,112 @@
+"""The least IAM policy that a plan needs, from its own AWS actions.
+
+Sources: Amazon EC2 User Guide, "IAM permissions for EBS direct APIs"; Service Authorization Reference, "Actions,
+resources, and condition keys for Amazon EC2" and "… for Amazon Elastic Block Store"; AWS KMS Developer Guide, "How
+Amazon Elastic Block Store uses AWS KMS".
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from wizard.plan.steps import BUILD_TAG, CheckAccount, CloudAction, Plan, RegisterImage, UploadSnapshot
+from wizard.targets.regions import regions
+
+Statement = dict[str, Any]
+
+
+def policy(plan: Plan) -> dict[str, Any]:
+    """The policy as IAM takes it.  GetCallerIdentity needs no permission; describing knows no resources.
+
+    What changes or removes something is allowed for what carries the build's tag alone.
+    """
+    actions = [action for step in plan.steps for action in step.actions if isinstance(action, CloudAction)]
+    statements: list[Statement] = []
+    for statement in (found for action in actions for found in _statements(action)):
+        if statement not in statements:
+            statements.append(statement)
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _statements(action: CloudAction) -> Iterator[Statement]:
+    match action:
+        case CheckAccount():
+            yield _describing("ec2:DescribeImages", action.region)
+        case UploadSnapshot():
+            yield from _of_upload(action)
+        case RegisterImage():
+            yield from _of_registration(action)
+
+
+def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
+    build, snapshots = action.tags[BUILD_TAG], _arn(action.region, "snapshot")
+    yield {
+        "Sid": "StartSnapshot",
+        "Effect": "Allow",
+        "Action": "ebs:StartSnapshot",
+        "Resource": snapshots,
+        "Condition": {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": build}},
+    }
+    yield _on_our_own("WriteSnapshot", ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"], snapshots, build)
+    yield _on_our_own("DeleteSnapshot", ["ec2:DeleteSnapshot"], snapshots, build)
+    yield {"Sid": "TagSnapshot", "Effect": "Allow", "Action": "ec2:CreateTags", "Resource": snapshots}
+    yield _describing("ec2:DescribeSnapshots", action.region)
+    if action.encryption:
+        yield _of_encryption(action)
+
+
+def _of_encryption(action: UploadSnapshot) -> Statement:
+    key = action.encryption.get("KmsKeyArn", f"arn:{_partition(action.region)}:kms:{action.region}:*:key/*")
+    used_by_ebs = {"StringLike": {"kms:ViaService": ["ec2.*.amazonaws.com*", "ebs.*.amazonaws.com*"]}}
+    return {
+        "Sid": "Encrypt",
+        "Effect": "Allow",
+        "Action": [
+            *("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"),
+            *("kms:ReEncrypt*", "kms:CreateGrant", "kms:DescribeKey"),
+        ],
+        "Resource": key,
+        **({} if "KmsKeyArn" in action.encryption else {"Condition": used_by_ebs}),
+    }
+
+
+def _of_registration(action: RegisterImage) -> Iterator[Statement]:
+    images, snapshots = _arn(action.region, "image"), _arn(action.region, "snapshot")
+    yield {"Sid": "RegisterImage", "Effect": "Allow", "Action": "ec2:RegisterImage", "Resource": [images, snapshots]}
+    yield {
+        "Sid": "TagImage",
+        "Effect": "Allow",
+        "Action": "ec2:CreateTags",
+        "Resource": images,
+        "Condition": {"StringEquals": {"ec2:CreateAction": "RegisterImage"}},
+    }
+    yield _on_our_own("DeregisterImage", ["ec2:DeregisterImage"], images, action.build)
+    yield _describing("ec2:DescribeImages", action.region)
+
+
+def _on_our_own(sid: str, actions: list[str], resource: str, build: str) -> Statement:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": actions,
+        "Resource": resource,
+        "Condition": {"StringEquals": {f"aws:ResourceTag/{BUILD_TAG}": build}},
+    }
+
+
+def _describing(action: str, region: str) -> Statement:
+    return {
+        "Sid": action.removeprefix("ec2:"),
+        "Effect": "Allow",
+        "Action": action,
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:RequestedRegion": region}},
+    }
+
+
+def _arn(region: str, kind: str) -> str:
+    """Every resource of a kind in a region: snapshots and images have no account in their ARNs."""
+    return f"arn:{_partition(region)}:ec2:{region}::{kind}/*"
+
+
+def _partition(region: str) -> str:
+    return next(known.partition for known in regions() if known.name == region)
