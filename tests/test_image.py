@@ -296,6 +296,17 @@ def test_an_efi_system_partition_holds_grub_where_firmware_looks(made: Made) -> 
         assert "BOOTX64.EFI" in out("mdir", "-b", "-i", f"{image}@@{esp.start_mib * MIB}", "::EFI/BOOT")
 
 
+def test_a_size_that_follows_from_the_content_is_enough_for_what_btrfs_keeps_of_many_files(tmp_path: Path) -> None:
+    asked = small_recipe("gpt-btrfs", HVM)
+    unsized = asked.model_copy(update={"disk": asked.disk.model_copy(update={"size_gib": None})})
+    many = (
+        "mkdir -p bootstrap/tree/srv && cd bootstrap/tree && seq -f srv/%g 25000 | xargs touch && tar -cf ../root.tar ."
+    )
+    real = plan(unsized, Occasion("test", "2026-01-01")).until("image")
+    steps = (replace(step, actions=(Run(many),)) if step.id == "bootstrap" else step for step in real.steps)
+    assert run(Plan("test", tuple(steps), real.epoch), tmp_path).stat().st_size == 2 << 30
+
+
 @pytest.mark.parametrize("layout", ["gpt-split", "gpt-xfs", "gpt-btrfs"])
 def test_content_that_does_not_fit_is_refused_in_words(layout: str, tmp_path: Path) -> None:
     """Too much for /var, which has a fixed size, or for the whole disk."""

@@ -20,7 +20,10 @@ arch = "x86_64"
 virtualization = "{virtualization}"
 [disk]
 layout = "{layout}"
+[distro]
+packages = ["iputils-ping"]
 """
+"""With a program that has file capabilities, which not every maker carries."""
 
 
 @dataclass(frozen=True, slots=True)

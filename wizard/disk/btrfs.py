@@ -15,6 +15,11 @@ from wizard import host
 from wizard.disk.layout import Partition
 from wizard.disk.making import Job, clock_stopped, put_in_place
 
+KIB_A_FILE = 32
+OWN_MIB = 256
+"""What mkfs.btrfs reckons with beside the content, before it makes its file larger: for each file 16 KiB of metadata,
+twice, and room of its own.  Measured on 6.2: 13,607 files of 383 MiB had to have 997 MiB."""
+
 TOOLS = ("mkfs.btrfs", "faketime", "unshare")
 
 

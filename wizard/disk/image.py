@@ -114,10 +114,16 @@ def _measure(layout: Layout, size_gib: int | None) -> tuple[Run, ...]:
     """The volume's size in whole GiB: as given, or from the content."""
     if size_gib is not None:
         return (Run(f"echo {size_gib} > image/disk-gib"),)
-    fixed = layout.root.start_mib + layout.tail_mib + HEADROOM_MIB
+    content, fixed = "$(cat image/content-mib)", layout.root.start_mib + layout.tail_mib + HEADROOM_MIB
+    count = []
+    wanted = f"{content} * 5 / 4 + {fixed}"
+    if layout.root.filesystem == "btrfs":
+        count = [Run("tar -tf bootstrap/root.tar | wc -l > image/content-files")]
+        wanted += f" + $(cat image/content-files) * {btrfs.KIB_A_FILE} / 1024 + {btrfs.OWN_MIB}"
     return (
         Run("du -m --apparent-size bootstrap/root.tar | cut -f1 > image/content-mib"),
-        Run(f"echo $(( ($(cat image/content-mib) * 5 / 4 + {fixed} + 1023) / 1024 )) > image/disk-gib"),
+        *count,
+        Run(f"echo $(( ({wanted} + 1023) / 1024 )) > image/disk-gib"),
     )
 
 
