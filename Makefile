@@ -14,7 +14,7 @@ TEST_PACKAGES := qemu-system-x86 qemu-utils seabios ovmf openssh-client tmux gcc
 TRUTH_PACKAGES := linux-source-6.1 build-essential bc flex bison libelf-dev libssl-dev kmod cpio lz4 zstd xz-utils \
   busybox-static openssh-client btrfs-progs xfsprogs grub-common qemu-system-x86
 
-.PHONY: run demo test lint format tools test-tools truth truth-tools breaks bench picture clean
+.PHONY: run demo test lint format tools test-tools matrix truth truth-tools breaks bench picture clean
 
 run: $(VENV)/run
 	@$(BIN)/ami-wizard --practice
@@ -36,6 +36,10 @@ lint: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Every layout booted, about an hour in all; goes on where it was stopped.  LAYOUT=NAME tries one again.
+matrix: $(VENV)/dev tools test-tools
+	nice $(BIN)/python -m tests.matrix $(LAYOUT)
 
 # What happens without a kernel option: hours for all of them, goes on where it was stopped; minutes for OPTION=NAME.
 truth: $(VENV)/dev tools truth-tools

@@ -22,6 +22,8 @@ from wizard.flow import ASKING, TITLES, Flow
 
 if TYPE_CHECKING:
     from screens.building import Engine
+    from screens.field import Field
+    from wizard.disk.layout import Layout
     from wizard.run.builds import Build
 
 
@@ -33,6 +35,7 @@ class Wizard(SafeApp):
         Binding("ctrl+n", "next", "Next", tooltip="the next screen"),
         Binding("f1", "help", "Help", tooltip="what this question means"),
         Binding("f3", "audit", "Audit", show=False, tooltip="everything that the audit says of this kernel"),
+        Binding("f4", "partitions", "Partitions", show=False, tooltip="divide the disk yourself"),
         Binding("ctrl+c,ctrl+q", "leave", "Quit", priority=True),
     ]
 
@@ -152,7 +155,10 @@ class Wizard(SafeApp):
         """Keeps the answer; one that is the default is left to follow from the others."""
         from wizard import questions
 
-        default = next(one for one in questions.QUESTIONS if one.path == message.path).default(self.answers)
+        if message.path == "disk.layout" and self._wants_editor(message.text):
+            self._edit_partitions(message.text)
+            return
+        default = questions.find(message.path).default(self.answers)
         before = dict(self.answers)
         if message.text == default.value:
             self.answers.pop(message.path, None)
@@ -167,6 +173,50 @@ class Wizard(SafeApp):
             view.take(self.answers)  # type: ignore[attr-defined]
             if message.moves_on:
                 view.advance(message.path)  # type: ignore[attr-defined]
+
+    def _wants_editor(self, layout: str) -> bool:
+        """Whether that is partitions of one's own which are not there yet, or not right."""
+        from wizard import questions
+
+        option = next((one for one in questions.find("disk.layout").options(self.answers) if one.value == layout), None)
+        return bool(option and option.opens and questions.problem("disk.layout", layout, self.answers))
+
+    def _edit_partitions(self, layout: str) -> None:
+        """The editor over the form; it begins with that layout, or with the default where there is none yet."""
+        from screens.partitions.chosen import view
+        from wizard import questions
+
+        if self._wants_editor(layout) and questions.own_of(self.answers) is None:
+            layout = questions.find("disk.layout").default(self.answers).value
+        self.push_screen(view(dict(self.answers), layout), partial(self._edited_partitions, layout))
+
+    def _edited_partitions(self, begun: str, layout: "Layout | None") -> None:
+        from screens.partitions.chosen import replaces_own
+        from wizard import questions
+        from wizard.disk import own
+
+        if layout is None:
+            return
+        if begun != own.NAME and questions.own_of(self.answers):
+            self.push_screen(replaces_own(), lambda answer: self._keep_partitions(layout) if answer == "yes" else None)
+        else:
+            self._keep_partitions(layout)
+
+    def _keep_partitions(self, layout: "Layout") -> None:
+        from wizard import questions
+        from wizard.disk import own
+
+        self.answers |= {"disk.layout": own.NAME, questions.PARTITIONS: own.dumps(layout)}
+        self._save()
+        self._mark_position()
+        for view in self.query(".asking"):
+            view.take(self.answers)  # type: ignore[attr-defined]
+        self._layout_field().look_at(own.NAME)
+
+    def _layout_field(self) -> "Field":
+        from screens.field import Field
+
+        return next(one for one in self.query(Field) if one.question.path == "disk.layout")
 
     async def on_began(self, message: intents.Began) -> None:
         found = draft.load()
@@ -270,10 +320,12 @@ class Wizard(SafeApp):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Keys that would do nothing now are not shown."""
-        if action in ("back", "next", "audit") and len(self.screen_stack) > 1:
+        if action in ("back", "next", "audit", "partitions") and len(self.screen_stack) > 1:
             return False
         if action == "audit":
             return self.flow.current == "kernel"
+        if action == "partitions":
+            return self.flow.current == "disk"
         if action == "back":
             return self.flow.back() != self.flow
         if action == "next":
@@ -293,6 +345,10 @@ class Wizard(SafeApp):
         from screens.audit.chosen import view
 
         self.push_screen(view(dict(self.answers)))
+
+    def action_partitions(self) -> None:
+        """The editor, beginning with the layout that is looked at."""
+        self._edit_partitions(self._layout_field().considered)
 
     async def action_go(self, screen: str) -> None:
         """A jump to a step, if it can lead there now."""
@@ -344,6 +400,8 @@ class Wizard(SafeApp):
                 yield SystemCommand(f"Go to {TITLES[name]}", "later answers are kept", partial(self.action_go, name))
         if self.flow.current == "kernel":
             yield SystemCommand("Audit", "everything that the audit says of this kernel", self.action_audit)
+        if self.flow.current == "disk":
+            yield SystemCommand("Edit the partitions", "divide the disk yourself", self.action_partitions)
         yield SystemCommand("Help", "what this question means", self.action_help)
         yield SystemCommand("Quit", "answers and builds are kept", self.action_leave)
 

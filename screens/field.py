@@ -80,6 +80,18 @@ class Field(Vertical):
             self.query_one(Entry).value = self.value
         self._note()
 
+    @property
+    def considered(self) -> str:
+        """The option that is looked at, or the answer."""
+        row = self.query_one(Choices).highlighted_option if self.has_class("-open") else None
+        return row.id if row and row.id else self.value
+
+    def look_at(self, option: str) -> None:
+        """Puts the highlight on an option that can be taken."""
+        rows = self.query_one(Choices)
+        if option in (row.id for row in rows.options if not row.disabled):
+            rows.highlighted = rows.get_option_index(option)
+
     def focus_input(self) -> None:
         """Puts the cursor here."""
         self.query_one(Shut if self.question.kind == "choice" else Entry).focus()

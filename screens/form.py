@@ -106,7 +106,7 @@ class Asking(Widget):
             with VerticalScroll(classes="questions", can_focus=False):
                 yield Form(self._screen, self._answers)
                 yield Static("", classes="asked", markup=False)
-            yield buttons("Next", *AUDIT.get(self._screen, ()))
+            yield buttons("Next", *MORE.get(self._screen, ()))
         yield Preview(self._screen, self._answers)
 
     def on_mount(self) -> None:
@@ -128,13 +128,13 @@ class Asking(Widget):
         self.query_one(Preview).draw({**self._answers, event.path: event.text})
 
     async def on_button_pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "audit":
-            await self.run_action("app.audit")
+        if event.button.id in ("audit", "partitions"):
+            await self.run_action(f"app.{event.button.id}")
             return
         self.post_message(WentBack() if event.button.id == "back" else WentOn())
 
 
-AUDIT = {"kernel": (("audit", "Whole audit (F3)"),)}
+MORE = {"kernel": (("audit", "Whole audit (F3)"),), "disk": (("partitions", "Edit partitions (F4)"),)}
 """What a screen has beside the ways back and on: the button's name and its words."""
 
 

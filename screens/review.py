@@ -74,6 +74,7 @@ class Review(Widget):
         self._answers = answers
         self._practice = practice
         self._first = first
+        self._blockers: list[Problem] = []
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="left", can_focus=False):
@@ -103,7 +104,8 @@ class Review(Widget):
         rows = self.query_one(".blockers", Choices)
         rows.display = bool(found)
         rows.clear_options()
-        rows.add_options([Option(plain(f"! {label(one)}: {one.message}"), id=one.place) for one in found])
+        rows.add_options([Option(plain(f"! {label(one)}: {one.message}")) for one in found])
+        self._blockers = found
         rows.action_first()
         in_background(
             self, lambda: audit_says(answers), lambda words: self.query_one(".warned", Static).update(plain(words))
@@ -140,8 +142,7 @@ class Review(Widget):
     @on(OptionList.OptionSelected, ".blockers")
     def _jump(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        place = event.option.id or ""
-        question = question_at(place)
+        question = question_at(self._blockers[event.option_index].place)
         if question:
             self.post_message(WentTo(question.screen, question.path))
 
@@ -174,7 +175,9 @@ def audit_says(answers: Answers) -> str:
 
 
 def question_at(place: str) -> questions.Question | None:
-    """The question whose answer a place in the recipe is."""
+    """The question whose answer a place in the recipe is; partitions of one's own are a layout."""
+    if place.startswith((questions.PARTITIONS, "disk.table")):
+        place = "disk.layout"
     return next((one for one in questions.QUESTIONS if place == one.path or place.startswith(f"{one.path}.")), None)
 
 

@@ -4,25 +4,20 @@ No package of Debian or PyPI has the real apk.  It was tried by hand, on signed 
 """
 
 import os
-import subprocess
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from miniature.contents import File, Folder
-from miniature.published import Signer, archive, served, shell, signer
+from miniature.mirror import EPOCH, run, served, text, unpacked
+from miniature.published import Signer, archive, shell, signer
 
-from wizard import host
 from wizard.distro import alpine, distros
 from wizard.distro.userland import UserKernel, Userland, userland
-from wizard.explain import recognise
-from wizard.plan.script import PRELUDE, action_script
-from wizard.plan.steps import Write
+from wizard.explain import Failure
 from wizard.recipe import Recipe
 
-EPOCH = 1686355200
 MINIROOTFS = "v3.24/releases/x86_64/alpine-minirootfs-3.24.2-x86_64.tar.gz"
 
 APK = b"""\
@@ -61,8 +56,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     key = signer(folder / "gpg")
     key.export(folder / "mirror/key.asc")
     key.sign(archive(folder / "mirror" / MINIROOTFS, files))
-    with served(folder / "mirror") as address:
-        yield World(folder / "mirror", address, key)
+    with served(folder / "mirror") as mirror:
+        yield World(folder / "mirror", mirror.address, key)
 
 
 def wanted(world: World, kernel: UserKernel | None = None) -> Userland:
@@ -78,30 +73,8 @@ def wanted(world: World, kernel: UserKernel | None = None) -> Userland:
     return replace(made, distro=replace(made.distro, own=own))
 
 
-def run(asked: Userland, folder: Path) -> "subprocess.CompletedProcess[str]":
-    step = alpine.bootstrap_step(asked, {})
-    for path in ["bootstrap/-", *(action.path for action in step.actions if isinstance(action, Write))]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    script = "\n".join(action_script(action) for action in step.actions)
-    environment = {
-        **os.environ,
-        **{"PATH": host.SEARCH_PATH, "LC_ALL": "C.UTF-8", "TZ": "UTC", "SOURCE_DATE_EPOCH": str(EPOCH)},
-        **{"DOWNLOADS": str(folder / "downloads")},
-    }
-    command = ["bash", "-euo", "pipefail", "-c", f"umask 022\n{PRELUDE}\n{script}"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def inside(folder: Path) -> dict[str, tarfile.TarInfo]:
-    with tarfile.open(folder / "bootstrap/root.tar") as tar:
-        return {member.name.removeprefix("./"): member for member in tar.getmembers()}
-
-
-def text(folder: Path, name: str) -> str:
-    with tarfile.open(folder / "bootstrap/root.tar") as tar:
-        file = tar.extractfile(f"./{name}")
-        assert file is not None
-        return file.read().decode()
+def made(asked: Userland, folder: Path) -> None:
+    run(alpine.bootstrap_step(asked, {}), folder, folder / "downloads")
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="other families' tests show that no root is needed")
@@ -109,13 +82,12 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="other families' tests
 
 @needs_root
 def test_the_signed_archive_becomes_a_root_that_its_own_apk_fills(world: World, tmp_path: Path) -> None:
-    done = run(wanted(world), tmp_path)
-    assert done.returncode == 0, done.stderr
+    made(wanted(world), tmp_path)
     told = text(tmp_path, "apk-was-told").splitlines()
     assert told[0] == "--no-progress --update-cache upgrade"
     assert told[1].startswith("--no-progress add ")
     assert {"htop", "linux-virt", "mkinitfs", "openssh", "e2fsprogs"} <= set(told[1].split())
-    files = inside(tmp_path)
+    files = unpacked(tmp_path)
     assert files["boot/vmlinuz"].linkname == "vmlinuz-virt"
     assert files["boot/initrd.img"].linkname == "initramfs-virt"
     assert "ec2" in text(tmp_path, "boot/initramfs-virt")
@@ -128,13 +100,12 @@ def test_the_signed_archive_becomes_a_root_that_its_own_apk_fills(world: World, 
 
 @needs_root
 def test_what_was_fetched_once_is_not_fetched_again(world: World, tmp_path: Path) -> None:
-    assert run(wanted(world), tmp_path).returncode == 0
+    made(wanted(world), tmp_path)
     assert (tmp_path / "downloads/alpine/3.24-x86_64/packages/fetched.apk").exists()
     for path in world.mirror.rglob("*"):
         if path.is_file():
             path.unlink()
-    again = run(wanted(world), tmp_path)
-    assert again.returncode == 0, again.stderr
+    made(wanted(world), tmp_path)
 
 
 @needs_root
@@ -149,11 +120,8 @@ def test_an_archive_without_the_right_signature_is_not_used(wrong: str, world: W
         other.export(tmp_path / "other.asc")
         right = (world.mirror / "key.asc").read_bytes() if "beside" in wrong else b""
         (world.mirror / "key.asc").write_bytes((tmp_path / "other.asc").read_bytes() + right)
-    done = run(wanted(world), tmp_path)
-    assert done.returncode != 0
-    failure = recognise("bash", done.stdout + done.stderr)
-    assert failure is not None
-    assert failure.code == "bad-archive-signature"
+    with pytest.raises(Failure, match="bad-archive-signature"):
+        made(wanted(world), tmp_path)
     assert not (tmp_path / "bootstrap/root.tar").exists()
     assert not list((tmp_path / "downloads").rglob("*.tar.gz")), "next time it is fetched anew"
 
@@ -161,18 +129,15 @@ def test_an_archive_without_the_right_signature_is_not_used(wrong: str, world: W
 @needs_root
 def test_a_release_that_the_mirror_lacks_is_explained(world: World, tmp_path: Path) -> None:
     (world.mirror / MINIROOTFS).unlink()
-    done = run(wanted(world), tmp_path)
-    failure = recognise("bash", done.stdout + done.stderr)
-    assert failure is not None
-    assert failure.code == "no-such-file-on-mirror"
+    with pytest.raises(Failure, match="no-such-file-on-mirror"):
+        made(wanted(world), tmp_path)
 
 
 @needs_root
 def test_a_kernel_that_no_package_brought_is_missed_at_once(world: World, tmp_path: Path) -> None:
-    asked = wanted(world)
-    done = run(replace(asked, packages=("alpine-base",)), tmp_path)
-    assert "there is no /boot/vmlinuz" in done.stderr
-    assert done.returncode != 0
+    with pytest.raises(Failure) as caught:
+        made(replace(wanted(world), packages=("alpine-base",)), tmp_path)
+    assert "there is no /boot/vmlinuz" in "\n".join(caught.value.evidence)
 
 
 def test_only_openrc_services_that_are_named_are_switched_on() -> None:

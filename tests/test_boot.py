@@ -1,6 +1,7 @@
 """The images come up: in machines like EC2's, started as EC2 starts them."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -123,3 +124,40 @@ def test_the_classic_of_2011_starts_under_xen_takes_its_key_and_lets_us_in(
     assert seen["root"]["filesystem"] == "btrfs"
     assert seen["pv_grub"]["problems"] == []
     assert "hd0 1.04" in seen["pv_grub"]["able"]
+
+
+OF_A_LAYOUT = """
+virtualization = "{virtualization}"
+[disk]
+layout = "{layout}"
+[distro]
+packages = {packages}
+"""
+
+
+@pytest.mark.parametrize(
+    ("layout", "virtualization", "way", "packages", "signs"),
+    [
+        ("gpt-xfs", "hvm", "uefi", [], ["Finished .*restore-uncarried"]),
+        ("gpt-split-swap", "hvm", "bios", [], ["Mounted .*var.mount", "Mounted .*home.mount", "Adding .* swap on"]),
+        # The package is the classic's, so that they share one installation.
+        ("unpartitioned-ext4", "paravirtual", "pv", ["btrfs-progs"], ["xvda1"]),
+    ],
+    ids=["gpt-xfs-uefi", "gpt-split-swap-bios", "unpartitioned-ext4-pv"],
+)
+def test_another_layout_starts_to_a_login_prompt(
+    layout: str,
+    virtualization: str,
+    way: str,
+    packages: list[str],
+    signs: list[str],
+    in_world: Path,
+    tmp_path: Path,
+) -> None:
+    """A choice in which every file system, table and loader is once; `make matrix` boots all there are."""
+    more = OF_A_LAYOUT.format(layout=layout, virtualization=virtualization, packages=json.dumps(packages))
+    made = build(in_world, RECIPE.format(name=layout) + more, "--until", "image", home=in_world)
+    seen = started(Path(made["image"]), way, tmp_path)
+    assert seen.verdict.came_up, f"{seen.verdict}\n{seen.console[-1500:]}"
+    for sign in signs:
+        assert re.search(sign, seen.console), f"no {sign}\n{seen.console[-1500:]}"

@@ -12,6 +12,7 @@ from wizard import questions
 from wizard.cli.clean import clean
 from wizard.cloud import session
 from wizard.explain import Failure, explain
+from wizard.plan.steps import BUILD_TAG
 from wizard.run import builds
 from wizard.run.builds import Build
 
@@ -76,3 +77,30 @@ def test_what_stays_in_aws_is_said_before_the_question(build: Build) -> None:
 def test_with_yes_the_files_go(build: Build) -> None:
     assert run(build.id, "--yes").return_value == 0
     assert not build.folder.exists()
+
+
+def test_what_the_tag_alone_names_goes_too_and_nothing_of_others() -> None:
+    made = builds.create(questions.recipe({"name": "lost-its-journal"}), practice=True)
+    tag, region = made.facts().tag, made.recipe().target.region
+    with made.cloud() as endpoint:
+        ours, others = (started(endpoint, region, value) for value in (tag, "somebody else's"))
+
+        result = run(made.id, "--cloud", "--yes")
+
+        assert f"snapshot {ours} in {region}" in result.stderr, "shown before it goes"
+        assert f"removed {ours}" in result.stderr
+        assert tags_of_snapshots(endpoint, region) == ["somebody else's"]
+        assert others not in result.stderr
+    again = builds.create(questions.recipe({"name": "lost-its-journal"}), practice=True)
+    assert "snap-" not in run(again.id, "--cloud", "--yes").stderr
+
+
+def started(endpoint: str | None, region: str, tag: str) -> str:
+    """A snapshot that was begun, with a build's tag."""
+    ebs = session.client("ebs", region, endpoint)
+    return str(ebs.start_snapshot(VolumeSize=1, Tags=[{"Key": BUILD_TAG, "Value": tag}])["SnapshotId"])
+
+
+def tags_of_snapshots(endpoint: str | None, region: str) -> list[str]:
+    found = session.client("ec2", region, endpoint).describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    return [tag["Value"] for item in found for tag in item["Tags"]]

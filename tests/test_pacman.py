@@ -18,11 +18,11 @@ from miniature import pacman as arch
 from miniature.contents import Package
 from miniature.mirror import EPOCH, Mirror, begun, run, served
 from real_builds import digest
-from users import USERS, open_to_all
+from users import USERS, open_folder
 
 from wizard.distro import distros, pacman
 from wizard.distro.userland import UserKernel, Userland, userland
-from wizard.explain import Failure
+from wizard.explain import Failure, explain
 from wizard.plan.build import Occasion, plan
 from wizard.plan.script import script
 from wizard.recipe import Recipe
@@ -60,16 +60,19 @@ def packages() -> list[Package]:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
+def source() -> Iterator[Source]:
     """Everything that presets/distros/arch.toml asks for, as small packages."""
-    # GnuPG's socket needs a short path.
-    home = tmp_path_factory.mktemp("k")
+    with open_folder() as home:
+        yield from _source(home)
+
+
+def _source(home: Path) -> Iterator[Source]:
     keys = arch.distribution_keys(home / "g")
-    keyring = arch.keyring(keys, home / "keyring")
+    newest = arch.keyring(keys, home / "newest")
+    keyring = arch.keyring(keys, home / "keyring", ["Master", arch.PACKAGER, arch.RETIRED])
     folder = home / "mirror"
-    arch.repository(folder, "core", [*packages(), arch.keyring_package(keyring)], keys)
-    arch.repository(folder, "extra", [Package("vim", depends=("base",))], keys)
-    open_to_all(home)
+    arch.repository(folder, "core", [*packages(), arch.keyring_package(newest)], keys)
+    arch.repository(folder, "extra", [Package("vim", depends=("base",))], keys, arch.NEWCOMER)
     with served(folder) as mirror:
         yield Source(folder, keys, keyring, mirror)
     keys.end()
@@ -136,6 +139,9 @@ def tampered(source: Source, folder: Path, how: str, name: str = "vim") -> Sourc
             signature.unlink()
             source.keys.add("Stranger <stranger@miniature.invalid>")
             arch.sign(package, source.keys, "stranger@")
+        case "newcomer":
+            signature.unlink()
+            arch.sign(package, source.keys, arch.NEWCOMER)
         case "expired":
             signature.unlink()
             arch.sign(package, source.keys, arch.RETIRED, at=arch.EPOCH + 7200)
@@ -171,6 +177,24 @@ def test_a_package_that_is_not_as_it_was_signed_is_refused(source: Source, tmp_p
         install(wanted(other, "vim"), tmp_path / "work", tmp_path / "downloads")
     assert raised.value.code == code
     assert not (tmp_path / "work/bootstrap/root.tar").exists()
+
+
+def test_a_packager_who_is_newer_than_this_machines_keys_is_known_from_the_mirrors_own_keyring(
+    made: Path, source: Source
+) -> None:
+    """vim is signed by one whom only the keyring package knows."""
+    shown = source.keys.gpg("--show-keys", f"{source.keyring}.gpg")
+    assert "Packager" in shown
+    assert "Newcomer" not in shown
+    assert "var/lib/pacman/local/vim-1.0-1" in contents_of(made)[0]
+
+
+def test_keys_too_old_to_know_who_signed_the_keyring_are_told_so(source: Source, tmp_path: Path) -> None:
+    other = tampered(source, tmp_path / "mirror", "newcomer", "archlinux-keyring")
+    with pytest.raises(Failure) as raised:
+        install(wanted(other), tmp_path / "work", tmp_path / "downloads")
+    assert raised.value.code == "bad-signature"
+    assert any("/usr/share/pacman/keyrings" in line for line in explain(raised.value).do)
 
 
 def test_a_package_that_does_not_exist_is_named(source: Source, tmp_path: Path) -> None:
@@ -217,12 +241,10 @@ def test_the_instance_makes_the_key_of_its_own_pacman_and_asks_the_same_mirror(m
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_the_same_packages_give_the_same_bytes_whoever_installs_them(
-    made: Path, source: Source, tmp_path: Path, user: str
-) -> None:
-    open_to_all(tmp_path)
-    install(wanted(source, "vim"), tmp_path / "work", tmp_path / "downloads", user)
-    assert digest(tmp_path / "work/bootstrap/root.tar") == digest(made / "bootstrap/root.tar")
+def test_the_same_packages_give_the_same_bytes_whoever_installs_them(made: Path, source: Source, user: str) -> None:
+    with open_folder() as folder:
+        install(wanted(source, "vim"), folder / "work", folder / "downloads", user)
+        assert digest(folder / "work/bootstrap/root.tar") == digest(made / "bootstrap/root.tar")
 
 
 def test_after_a_kill_what_was_fetched_is_not_fetched_again(source: Source, tmp_path: Path) -> None:

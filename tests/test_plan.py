@@ -12,6 +12,7 @@ from wizard.boot.commandline import kernel_arguments
 from wizard.boot.grub import grub_cfg
 from wizard.boot.menu_lst import menu_files, menu_lst
 from wizard.disk.layout import DiskIds, fstab, layouts, load, names, sfdisk_script
+from wizard.distro import distros
 from wizard.distro.sources import mirrors
 from wizard.plan import proof
 from wizard.plan.build import Occasion, plan, tools_of, tools_to_prove
@@ -214,7 +215,8 @@ def test_every_default_boots_whatever_else_is_chosen() -> None:
 
 def test_the_mirror_comes_from_the_recipe_then_from_the_host_then_from_the_installer(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
-    assert mirrors(None, "bookworm", tmp_path) == ()
+    debian = distros.load("debian")
+    assert mirrors(debian, None, "bookworm", "x86_64", tmp_path) == ()
     (tmp_path / "sources.list").write_text(
         "# deb http://old.example.org/debian bookworm main\n"
         "deb [signed-by=/x.gpg] http://inside.example.org/debian bookworm main contrib\n"
@@ -226,16 +228,24 @@ def test_the_mirror_comes_from_the_recipe_then_from_the_host_then_from_the_insta
     (tmp_path / "sources.list.d" / "more.sources").write_text(
         "Types: deb\nURIs: http://inside.example.org/security\nSuites: bookworm-security\nComponents: main\n"
     )
-    assert mirrors(None, "bookworm", tmp_path) == (
+    assert mirrors(debian, None, "bookworm", "x86_64", tmp_path) == (
         "deb http://inside.example.org/debian bookworm main",
         "deb http://inside.example.org/security bookworm-security main",
         "deb http://inside.example.org/debian bookworm-updates main",
     )
     with (tmp_path / "sources.list").open("a") as file:
         file.write("deb http://ftp.xx.debian.org/debian bookworm main\n")
-    assert mirrors(None, "bookworm", tmp_path) == (), "what the installer asks by itself serves"
-    assert mirrors("http://mine.example.org/debian", "bookworm", tmp_path) == (
+    assert mirrors(debian, None, "bookworm", "x86_64", tmp_path) == (), "what the installer asks by itself serves"
+    assert mirrors(debian, "http://mine.example.org/debian", "bookworm", "x86_64", tmp_path) == (
         "deb http://mine.example.org/debian bookworm main",
+    )
+
+
+def test_a_distribution_that_the_installer_does_not_know_comes_from_its_own_servers(tmp_path: Path) -> None:
+    ubuntu = distros.load("ubuntu")
+    assert mirrors(ubuntu, None, "noble", "arm64", tmp_path) == tuple(
+        f"deb http://ports.ubuntu.com/ubuntu-ports noble{pocket} main universe"
+        for pocket in ("", "-updates", "-security")
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from wizard import questions
+from wizard.plan.defaults import layout_of
 from wizard.recipe import Recipe, from_answers
 
 
@@ -109,3 +110,28 @@ def test_answers_of_a_recipe_that_no_screen_asks_for_are_carried_along() -> None
     assert again.target.aki == given.target.aki
     assert again.distro.mirror == given.distro.mirror
     assert again.system == given.system
+
+
+def test_partitions_of_ones_own_are_an_answer_that_gives_back_the_recipe() -> None:
+    given = from_answers(
+        {
+            "name": "own-disk",
+            "target": {"region": "us-east-1", "arch": "x86_64", "boot_mode": "legacy-bios"},
+            "disk": {"table": "dos", "partitions": [{"filesystem": "ext4", "mount": "/"}]},
+        }
+    )
+    answers = questions.answers_of(given)
+    assert answers["disk.layout"] == "own"
+    again = questions.recipe(questions.known(answers))
+    assert layout_of(again.target, again.disk) == layout_of(given.target, given.disk)
+
+
+def test_a_preset_chosen_instead_leaves_ones_own_partitions_to_come_back_to() -> None:
+    own = 'table = "dos"\n[[partitions]]\nfilesystem = "ext4"\nmount = "/"\n'
+    answers = questions.known({"disk.layout": "gpt-ext4", "disk.partitions": own})
+    assert questions.recipe(answers).disk.partitions is None
+    assert "own" in [option.value for option in questions.find("disk.layout").options(answers)]
+
+
+def test_partitions_that_cannot_be_read_are_not_offered() -> None:
+    assert questions.known({"disk.layout": "own", "disk.partitions": "[[partitions]\nfilesystem = 7"}) == {}

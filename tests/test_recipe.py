@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wizard.explain import Failure
-from wizard.plan.build import Occasion, build_id, plan
+from wizard.plan.build import Occasion, build_id, identity, plan
 from wizard.plan.script import action_script, script
 from wizard.plan.steps import CheckAccount, Plan, Run, UploadSnapshot, Write
 from wizard.recipe import Recipe, dumps, from_answers, load, problems_of
@@ -280,3 +280,58 @@ def test_a_misspelt_architecture_does_not_hide_a_misspelt_region() -> None:
 def test_of_an_impossible_target_only_the_cause_is_told() -> None:
     target = {"region": "us-east-1", "arch": "arm64", "virtualization": "paravirtual"}
     assert [problem.place for problem in problems_of({"name": "cause", "target": target})] == ["target.virtualization"]
+
+
+OWN = {
+    "table": "gpt",
+    "partitions": [
+        {"number": 14, "filesystem": "bios-boot", "size_mib": 1},
+        {"number": 15, "filesystem": "vfat", "mount": "/boot/efi", "size_mib": 64},
+        {"filesystem": "btrfs", "mount": "/", "options": "compress=zstd", "subvolumes": ["home", "var/log"]},
+    ],
+}
+
+
+def test_partitions_of_ones_own_are_read_back_the_same(tmp_path: Path) -> None:
+    recipe = from_answers(answers(disk={**OWN, "size_gib": 4}))
+    assert load(written(tmp_path, dumps(recipe))) == recipe
+
+
+def test_what_a_partition_leaves_out_is_filled_in_and_changes_no_identity() -> None:
+    silent = from_answers(answers(disk={"partitions": [{"filesystem": "ext4", "mount": "/"}], "table": "dos"}))
+    spoken = {"number": 1, "name": "root", "label": "root", "filesystem": "ext4", "mount": "/", "options": "defaults"}
+    assert identity(silent) == identity(from_answers(answers(disk={"partitions": [spoken], "table": "dos"})))
+    assert identity(silent) != identity(from_answers(answers(disk={"layout": "single-ext4"})))
+
+
+def test_every_mistake_in_a_partition_is_named_with_its_place() -> None:
+    wrong = {"filesystm": "ext4", "filesystem": "ext5", "mount": "/srv/../etc", "options": "a b", "size_mib": 0}
+    found = {problem.place: problem.suggestion for problem in problems_of(answers(disk={"partitions": [wrong]}))}
+    assert found == {
+        "disk.partitions.1.filesystm": "filesystem",
+        "disk.partitions.1.filesystem": "ext4",
+        "disk.partitions.1.mount": None,
+        "disk.partitions.1.options": None,
+        "disk.partitions.1.size_mib": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("disk", "place", "words"),
+    [
+        ({"partitions": {"filesystem": "ext4"}}, "disk.partitions", "[[disk.partitions]]"),
+        ({"partitions": []}, "disk.partitions", "empty"),
+        ({"table": "gpt"}, "disk.table", "there are none"),
+        ({**OWN, "layout": "gpt-ext4"}, "disk.layout", "leave one of them out"),
+    ],
+)
+def test_partitions_that_are_half_given_are_refused(disk: dict[str, Any], place: str, words: str) -> None:
+    [problem] = problems_of(answers(disk=disk))
+    assert problem.place == place
+    assert words in problem.message
+
+
+@pytest.mark.parametrize("arch", ["arm64", "i386"])
+def test_a_distribution_is_not_taken_for_an_architecture_that_it_does_not_have(arch: str) -> None:
+    found = problems(answers(target={"arch": arch}, distro={"name": "arch", "release": "rolling"}))
+    assert found == ["distro.name: Arch Linux is made for x86_64 only."]

@@ -117,6 +117,7 @@ def test_the_boot_files_are_where_the_menu_looks_for_them(made: tuple[Kind, list
     assert there[f"boot/vmlinuz-{KERNEL}"].isfile()
     link = there["boot/initrd.img"].linkname
     assert (there[f"boot/{link}"].linkname or link) == kind.initramfs
+    assert f"usr/lib/modules/{KERNEL}/modules.dep" in there
     made_by = text(place, f"boot/{kind.initramfs}")
     assert made_by.startswith(f"{KERNEL}: --force --no-hostonly\n")
     assert "ena" in made_by
@@ -130,6 +131,8 @@ def test_nothing_in_it_is_of_one_machine_or_one_day(made: tuple[Kind, list[Path]
     assert text(place, "etc/machine-id") == ""
     for gone in ("etc/ssh/ssh_host_ed25519_key", "var/log/sshd", "var/cache/sshd", "var/lib/systemd/random-seed"):
         assert gone not in there
+    assert not [path for path in there if str(place.parent).lstrip("/") in path], "no folder of this machine's"
+    assert there["tmp"].mode == 0o1777
     assert not [path for path in there if path.startswith(("var/cache/", "var/log/")) and there[path].isfile()]
 
 

@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from users import USERS, open_to_all
+from users import USERS, open_folder
 
 from wizard.distro.tree import made_apart
 from wizard.plan.script import PRELUDE
@@ -16,17 +17,17 @@ EPOCH = 1686355200
 
 
 @pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tree")
-    open_to_all(folder)
-    return folder
+def place() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
 
 
-def made(commands: str, place: Path, user: str) -> "subprocess.CompletedProcess[str]":
+def made(commands: str, place: Path, user: str | None) -> "subprocess.CompletedProcess[str]":
     """Runs the actions one after another, as a build does."""
     (place / "bootstrap").mkdir()
-    shutil.chown(place, user)
-    shutil.chown(place / "bootstrap", user)
+    if user:
+        shutil.chown(place, user)
+        shutil.chown(place / "bootstrap", user)
     actions = "\n".join(action.command for action in made_apart(commands, EPOCH))
     environment = {
         **os.environ,
@@ -42,7 +43,7 @@ def made(commands: str, place: Path, user: str) -> "subprocess.CompletedProcess[
         env=environment,
         user=user,
         group=user,
-        extra_groups=[],
+        extra_groups=[] if user else None,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -77,6 +78,12 @@ def test_programs_inside_find_what_they_expect_and_leave_no_trace_of_it(place: P
     assert {"./made", "./bin/sh"} <= set(names)
     assert not [name for name in names if name.startswith(("./dev/", "./proc/", "./run/"))]
     assert not (place / "bootstrap/root").exists()
+
+
+def test_a_program_that_reads_its_input_takes_nothing_of_the_commands(place: Path) -> None:
+    done = made(WITH_A_SHELL.format(inside="while read -r line; do :; done"), place, None)
+    assert done.returncode == 0, done.stderr
+    assert (place / "bootstrap/root.tar").exists()
 
 
 @pytest.mark.parametrize("user", USERS)

@@ -22,6 +22,7 @@ from wizard.cloud.read_back import read_back
 from wizard.cloud.session import block_putter, client
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
+from wizard.plan.cost import estimate
 from wizard.plan.steps import UploadSnapshot
 from wizard.run.journal import Journal
 
@@ -271,6 +272,11 @@ def test_a_build_with_other_answers_leaves_no_half_snapshot_behind(cloud: "Cloud
 
     assert sorted(cloud.snapshots()) == sorted([finished, made])
     assert half not in (finished, made)
+
+
+def test_an_upload_says_what_it_costs(cloud: "Cloud", tmp_path: Path) -> None:
+    said = cloud.perform(sparse_image(tmp_path, blocks=3), Journal(tmp_path / "snapshot-key.jsonl"))
+    assert said["cost"] == estimate(3 * BLOCK, 3)
 
 
 def test_discarding_what_was_not_finished_may_be_repeated(cloud: "Cloud") -> None:

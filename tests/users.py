@@ -1,7 +1,11 @@
 """Who builds: root, and somebody who is not."""
 
+import contextlib
 import os
 import pwd
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +25,12 @@ USERS = [
 ]
 
 
-def open_to_all(folder: Path) -> None:
-    """Lets others reach a folder that pytest made for its own user alone."""
-    for place in (folder, *folder.parents):
-        if place.stat().st_mode & 0o777 == 0o700 and place.is_relative_to("/tmp"):
-            place.chmod(0o755)
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that others reach: pytest shuts its own again at any time, when another of its processes begins."""
+    folder = Path(tempfile.mkdtemp(prefix="ami-wizard-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -13,6 +13,8 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from wizard import presets
+from wizard.disk.layout import Filesystem
+from wizard.disk.layout import Table as PartitionTable
 from wizard.explain import Failure
 
 Arch = Literal["i386", "x86_64", "arm64"]
@@ -38,6 +40,19 @@ KmsKey = Annotated[
 Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
+PartitionName = Annotated[str, StringConstraints(max_length=36, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""The name of a GPT entry has room for 36 characters (UEFI specification 2.10, §5.3.3)."""
+# No part begins with a dot: `..` would lead out of the tree that a file system is made from.
+MountPoint = Annotated[str, StringConstraints(pattern=r"^/$|^(/[A-Za-z0-9_][A-Za-z0-9._+@-]*)+$")]
+Subfolder = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_@][A-Za-z0-9._+@-]*(/[A-Za-z0-9_][A-Za-z0-9._+@-]*)*$")
+]
+MountOptions = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=+@/,-]*$")]
+"""The fourth field of /etc/fstab: one word (fstab(5))."""
+
+
+MOST_GIB = 16384
+"""The largest volume of EBS's general purpose types (AWS EBS User Guide, "Volume types")."""
 
 
 class Table(BaseModel):
@@ -83,11 +98,38 @@ class Kernel(Table):
     repack: Literal["as-needed", "never"] = "as-needed"
 
 
+class Partition(Table):
+    """A partition of one's own, or the whole disk where there is no table; what is left out is filled in.
+
+    number      the lowest one that is free otherwise
+    name        by what it is for otherwise: root, boot, esp, swap …
+    size_mib    only the last one goes without: it takes the rest of the disk, and grows with it
+    options     how it is mounted
+    label       of the file system; its name otherwise
+    subvolumes  of btrfs: folders that become subvolumes
+    """
+
+    number: Annotated[int, Field(strict=True, ge=1, le=128)] | None = None
+    name: PartitionName | None = None
+    filesystem: Filesystem
+    mount: MountPoint | None = None
+    size_mib: Annotated[int, Field(strict=True, ge=1, le=MOST_GIB * 1024)] | None = None
+    options: MountOptions | None = None
+    label: PartitionName | None = None
+    subvolumes: tuple[Subfolder, ...] | None = None
+
+
 class Disk(Table):
-    """The partition layout, by its name in presets/layouts, and the volume's size in GiB (None: from the content)."""
+    """The partition layout and the volume's size in GiB (None: from the content).
+
+    The layout is one of presets/layouts by its name, or a partition table with partitions of one's own in the order in
+    which they lie on the disk.
+    """
 
     layout: Word | None = None
-    size_gib: Annotated[int, Field(strict=True, ge=1, le=16384)] | None = None
+    size_gib: Annotated[int, Field(strict=True, ge=1, le=MOST_GIB)] | None = None
+    table: PartitionTable | None = None
+    partitions: tuple[Partition, ...] | None = None
 
 
 class Distro(Table):
@@ -242,6 +284,9 @@ def _problems_of_the_rest(
 
     bad = {place[:2] for place in wrong}
     rest = {table: _without(content, table, bad) for table, content in answers.items() if (table,) not in bad}
+    if ("disk", "partitions") in bad:
+        # A table without its partitions would be called one.
+        rest["disk"] = _without(rest["disk"], "disk", {("disk", "table")})
     unknown = {place[0] for place in bad if len(place) == 2 and place[1] not in _fields_at(place[:1])}
     is_judged = "target" not in unknown and not bad & {("target", "arch"), ("target", "virtualization"), ("target",)}
     given = rest.get("target")
@@ -269,7 +314,8 @@ def _without(content: Any, table: str, bad: set[tuple[int | str, ...]]) -> Any:
 
 def _problem(detail: Mapping[str, Any]) -> Problem:
     location = detail["loc"]
-    place = ".".join(str(part) for part in location)
+    # People count from 1.
+    place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in location)
     match detail["type"]:
         case "extra_forbidden":
             known = _fields_at(location[:-1])
@@ -281,11 +327,24 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
             given = detail["input"]
             return Problem(place, f"is {given!r}; it can be {', '.join(choices)}.", nearest(str(given), choices))
         case "string_pattern_mismatch":
-            example = _example(".".join(map(str, location[:2])))
+            example = _example(".".join(part for part in location if isinstance(part, str)))
             return Problem(place, f"is {detail['input']!r}, which cannot stand there; a right one is like {example}.")
+        case "tuple_type" if place == "disk.partitions":
+            return Problem(place, "is no list: write [[disk.partitions]], in two brackets, above each partition.")
         case kind:
             rule = RULES[kind].format_map(detail.get("ctx", {})) if kind in RULES else detail["msg"].lower()
             return Problem(place, f"is {detail['input']!r}; {rule}.")
+
+
+def partition_problem(field: str, value: object) -> str | None:
+    """Why a field of a partition cannot have such a value, whatever the others are; None when it can."""
+    try:
+        Partition.model_validate({"filesystem": "ext4", field: value})
+    except ValidationError as error:
+        detail = error.errors()[0]
+        said = _problem({**detail, "loc": ("disk", "partitions", *detail["loc"])})
+        return f"{said.message[0].upper()}{said.message[1:]}"
+    return None
 
 
 def _example(place: str) -> str:
@@ -297,11 +356,21 @@ def _example(place: str) -> str:
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Recipe
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if isinstance(part, int):
+            continue
+        tables = [one for one in _parts_of(model.model_fields[part].annotation) if issubclass(one, BaseModel)]
+        if not tables:
             return []
-        model = annotation
+        model = tables[0]
     return list(model.model_fields)
+
+
+def _parts_of(annotation: Any) -> Iterator[type]:
+    """The types that a type is made of: of `tuple[Partition, ...] | None` also Partition."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _parts_of(part)
 
 
 def nearest(word: str, choices: list[str]) -> str | None:
@@ -329,6 +398,11 @@ EXAMPLES = {
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",
     "system.locale": "C.UTF-8",
+    "disk.partitions.name": "root",
+    "disk.partitions.label": "root",
+    "disk.partitions.mount": "/srv/data",
+    "disk.partitions.options": "noatime,nodev",
+    "disk.partitions.subvolumes": "home",
 }
 
 ARCHITECTURES: tuple[str, ...] = get_args(Arch)

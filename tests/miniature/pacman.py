@@ -14,6 +14,8 @@ EPOCH = 1600000000
 """When everything was built."""
 
 PACKAGER = "Packager <packager@miniature.invalid>"
+NEWCOMER = "Newcomer <newcomer@miniature.invalid>"
+"""One who came after this machine's own package of the keys was made."""
 RETIRED = "Retired <retired@miniature.invalid>"
 """One whose key has expired since."""
 
@@ -47,10 +49,11 @@ def distribution_keys(home: Path) -> Keys:
     home.mkdir(mode=0o700, parents=True)
     keys = Keys(home)
     masters = [keys.add(f"Master {number} <master{number}@miniature.invalid>", at=EPOCH) for number in (1, 2, 3)]
-    packager = keys.add(PACKAGER)
+    packager, newcomer = keys.add(PACKAGER), keys.add(NEWCOMER)
     retired = keys.add(RETIRED, expires="1d", at=EPOCH)
     for master in masters:
         keys.gpg("-u", master, "--quick-sign-key", packager)
+        keys.gpg("-u", master, "--quick-sign-key", newcomer)
         keys.gpg("-u", master, "--quick-sign-key", retired, at=EPOCH + 3600)
     return keys
 
@@ -125,13 +128,15 @@ def _add(tar: tarfile.TarFile, name: str, entry: File | Link | Folder) -> None:
             tar.addfile(member)
 
 
-def repository(folder: Path, name: str, packages: Iterable[Package], keys: Keys, arch: str = "x86_64") -> Path:
-    """Adds packages to the repository NAME/os/ARCH of a mirror, each signed by the packager; gives that folder."""
+def repository(
+    folder: Path, name: str, packages: Iterable[Package], keys: Keys, who: str = PACKAGER, arch: str = "x86_64"
+) -> Path:
+    """Adds packages to the repository NAME/os/ARCH of a mirror, each signed; gives that folder."""
     place = folder / name / "os" / arch
     place.mkdir(parents=True, exist_ok=True)
     paths = [package_file(package, place, arch) for package in packages]
     for path in paths:
-        sign(path, keys)
+        sign(path, keys, who)
     repo_add(place, name, paths)
     return place
 
@@ -142,7 +147,7 @@ def repo_add(place: Path, name: str, packages: Iterable[Path]) -> None:
     subprocess.run(command, cwd=place, check=True, capture_output=True, stdin=subprocess.DEVNULL)
 
 
-def sign(path: Path, keys: Keys, who: str = "packager@", at: int | None = None) -> None:
+def sign(path: Path, keys: Keys, who: str = PACKAGER, at: int | None = None) -> None:
     """Writes the signature beside a package."""
     keys.gpg("-u", who, "--output", f"{path}.sig", "--detach-sign", str(path), at=at)
 

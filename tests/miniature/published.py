@@ -1,14 +1,9 @@
-"""What Alpine and Gentoo publish: an archive with a signature beside it, on a server; here one on this machine."""
+"""What Alpine and Gentoo publish: an archive with a signature beside it."""
 
-import functools
-import http.server
 import io
-import os
 import subprocess
 import tarfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,18 +74,3 @@ def shell(*applets: str) -> dict[str, Entry]:
     """A busybox and its links, in bin/."""
     links: dict[str, Entry] = {f"bin/{applet}": Link("busybox") for applet in ("sh", "env", *applets)}
     return {"bin": Folder(), "bin/busybox": File(BUSYBOX.read_bytes(), 0o755), **links}
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a server for a folder, for as long as it is wanted."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-            pass
-
-    handler = functools.partial(Quiet, directory=os.fspath(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()

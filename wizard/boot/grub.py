@@ -56,11 +56,12 @@ def bootloader_step(layout: Layout, ids: DiskIds, arch: str, inputs: dict[str, s
 
     On x86_64 from the host's modules, beside the userland that it does not need; on arm64 they come with the userland.
     """
-    boots_by = "BIOS and UEFI" if arch == "x86_64" and layout.at("/boot/efi") else "UEFI" if arch == "arm64" else "BIOS"
+    by_bios, by_uefi = _by_bios(layout, arch), layout.at("/boot/efi") is not None
+    boots_by = " and ".join(name for name, does in (("BIOS", by_bios), ("UEFI", by_uefi)) if does)
     actions: list[Run | Write] = [Write("bootloader/early.cfg", _early_cfg(layout, ids, arch))]
-    if arch == "x86_64":
+    if by_bios:
         actions += _bios_images(layout)
-    if layout.at("/boot/efi"):
+    if by_uefi:
         actions += _efi_program(arch)
     return Step(
         "bootloader",
@@ -85,7 +86,7 @@ def into_image(layout: Layout, arch: str) -> BootLoader:
     if layout.at("/boot/efi"):
         name = EFI[arch][1]
         staged.append(f"install -D -m 644 bootloader/{name} {TREE}/boot/efi/EFI/BOOT/{name}")
-    if arch == "x86_64":
+    if _by_bios(layout, arch):
         bios = next((part for part in layout.partitions if part.filesystem == "bios-boot"), None)
         sector = bios.start_mib * 2048 if bios else 1
         commands += [
@@ -96,6 +97,11 @@ def into_image(layout: Layout, arch: str) -> BootLoader:
             _patch(sector * 512 + 500, (sector + 1).to_bytes(8, "little")),
         ]
     return BootLoader(tuple(staged), tuple(map(Run, commands)))
+
+
+def _by_bios(layout: Layout, arch: str) -> bool:
+    """Whether GRUB for BIOS has a place; on a GPT without one, its sectors would be those of the table."""
+    return arch == "x86_64" and "legacy-bios" in layout.boot_modes
 
 
 def _patch(offset: int, data: bytes) -> str:

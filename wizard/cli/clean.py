@@ -18,7 +18,7 @@ def clean(build: str, cloud: bool, yes: bool) -> int:
     found = builds.find(build)
     if found.is_running():
         raise Failure("not-removed-while-running", build=found.id, holder=found.holder() or "unknown")
-    made = builds.resources(found) if cloud else []
+    made = remove.found_in_cloud(found) if cloud else []
     for resource in made:
         click.echo(f"{resource['kind']} {resource['id']} in {resource['region']}", err=True)
     click.echo(f"files of the build {found.id}", err=True)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud import images, snapshot
+from wizard.cloud import blocks, images, snapshot
+from wizard.cloud.blocks import BLOCK
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import block_putter, client, identity, key_in_use
 from wizard.explain import Failure
+from wizard.plan.cost import estimate
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, CloudAction, RegisterImage, UploadSnapshot, fill
 from wizard.run.journal import Journal
 
@@ -111,7 +113,9 @@ def _upload(
         encryption=action.encryption,
     )
     (work / action.saves).write_text(f"{snapshot_id}\n", encoding="ascii")
-    return {"snapshot": snapshot_id}
+    ledger = _ledger_of(journal)
+    stored, puts = len(blocks.read_contents(ledger, snapshot_id)), len(blocks.read_ledger(ledger, snapshot_id))
+    return {"snapshot": snapshot_id, "cost": estimate(stored * BLOCK, puts)}
 
 
 def _by_age(paths: Iterable[Path]) -> list[Path]:

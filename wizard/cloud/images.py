@@ -97,6 +97,24 @@ def remove(ec2: Client, journal: Journal) -> list[str]:
     return removed + [snapshot_id for snapshot_id in snapshots if _delete_once_free(ec2, journal, snapshot_id)]
 
 
+def tagged(ec2: Client, tag: str) -> list[tuple[str, str]]:
+    """What carries the build's tag in the client's region: kind ("image", "snapshot") and id, images first."""
+    filters = [{"Name": f"tag:{BUILD_TAG}", "Values": [tag]}]
+    with aws_errors("DescribeImages", ec2.meta.region_name):
+        found = ec2.describe_images(Owners=["self"], Filters=filters)["Images"]
+    return [
+        *(("image", str(image["ImageId"])) for image in found),
+        *(("snapshot", snapshot_id) for snapshot_id in _snapshots_of_build(ec2, [tag])),
+    ]
+
+
+def remove_tagged(ec2: Client, journal: Journal, tag: str) -> list[str]:
+    """Removes what carries the build's tag, images first; gives the ids that were there and now are not."""
+    found = tagged(ec2, tag)
+    removed = [made for kind, made in found if kind == "image" and _deregister(ec2, journal, made)]
+    return removed + [made for kind, made in found if kind == "snapshot" and _delete_once_free(ec2, journal, made)]
+
+
 def _ask_to_register(
     ec2: Client, journal: Journal, request: Mapping[str, Any], build_tag: str, cancelled: Asked
 ) -> str:
@@ -196,12 +214,14 @@ def _snapshots_made(ec2: Client, journal: Journal) -> Iterator[str]:
 def _snapshots_tagged(ec2: Client, tags: list[dict[str, str]]) -> list[str]:
     """Snapshots with the build's tag among these: the answer to their start was never heard."""
     builds = [tag["Value"] for tag in tags if tag["Key"] == BUILD_TAG]
-    if not builds:
-        return []
+    return _snapshots_of_build(ec2, builds) if builds else []
+
+
+def _snapshots_of_build(ec2: Client, builds: list[str]) -> list[str]:
     with aws_errors("DescribeSnapshots", ec2.meta.region_name):
         filters = [{"Name": f"tag:{BUILD_TAG}", "Values": builds}]
         said = ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)
-    return [item["SnapshotId"] for item in said["Snapshots"]]
+    return [str(item["SnapshotId"]) for item in said["Snapshots"]]
 
 
 def _deregister(ec2: Client, journal: Journal, image_id: str) -> bool:

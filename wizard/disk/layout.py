@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Literal, get_args
 
 from wizard import presets
+from wizard.explain import Failure
 
 Table = Literal["gpt", "dos", "none"]
 """The partition table; "none": the whole disk is one file system."""
@@ -73,10 +74,10 @@ class Layout:
 
     @property
     def root(self) -> Partition:
-        """The partition of the root file system."""
+        """The partition of the root file system.  Raises Failure `no-root-partition`."""
         root = self.at("/")
         if root is None:
-            raise ValueError(f"layout {self.name} has no root")
+            raise Failure("no-root-partition")
         return root
 
     @property

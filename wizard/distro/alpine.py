@@ -22,7 +22,7 @@ kernel/drivers/net/xen-netfront.ko*
 """/etc/mkinitfs/features.d/ec2.modules: the disks and the network cards of EC2, old and new (mkinitfs-bootparam(7))."""
 
 APK = """\
-# The root's own apk checks every index and every package with the keys in /etc/apk/keys; packages stay in the cache.
+# The root's own apk checks the lists of packages by the keys in /etc/apk/keys, and the packages by the lists.
 apk() {
   inside "$1" env ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \\
     apk --no-progress "${@:2}"
@@ -54,8 +54,8 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "bootstrap",
         f"Install {wanted.title}",
         "Alpine's minimal root is fetched, and used only if its signature is good and by Alpine's release key. Its own "
-        "apk then installs the rest, with the signature of each package checked. Packages that were fetched once are "
-        "used again.",
+        "apk then installs the rest: it checks the signature of each list of packages, and each package by the list. "
+        "Packages that were fetched once are used again.",
         (
             *_own_files(wanted),
             fetched(fetches),

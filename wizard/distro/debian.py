@@ -1,10 +1,10 @@
-"""Debian's family: a root file system by mmdebstrap."""
+"""Debian's family, Ubuntu among it: a root file system by mmdebstrap."""
 
 import shlex
 from collections.abc import Mapping
 
 from wizard import host
-from wizard.distro import sources
+from wizard.distro import keys, sources
 from wizard.distro.tidy import TIDY
 from wizard.distro.userland import UserKernel, Userland, needs_locale
 from wizard.plan.steps import Run, Step
@@ -25,20 +25,25 @@ rm -f var/lib/dpkg/*-old
 """
 
 
-def tools(_wanted: Userland) -> list[str]:
+def tools(wanted: Userland) -> list[str]:
     """The host's programs and files that the step needs."""
-    return ["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg"]
+    own = wanted.distro.own
+    return ["mmdebstrap", *([own["keyring"]] if "keyring" in own else keys.TOOLS)]
 
 
 def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
     """The step that makes bootstrap/root.tar: a root file system with its kernel and initramfs."""
     recipe = wanted.recipe
-    mirrors = sources.mirrors(recipe.distro.mirror, wanted.release)
+    distro = wanted.distro
+    signers = keys.of_release(distro.own, wanted.release)
+    mirrors = sources.mirrors(distro, recipe.distro.mirror, wanted.release, recipe.target.arch)
     options = [
         "--mode=auto",
         "--variant=minbase",
         f"--architectures={wanted.arch}",
         f"--include={','.join(wanted.packages)}",
+        # mmdebstrap finds Debian's keys by itself, and on Debian also those that the machine's owner trusts.
+        *(['--keyring="$PWD/bootstrap/keys"'] if signers else []),
         "--skip=download/empty",
         "--skip=essential/unlink",
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
@@ -63,7 +68,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"Install {wanted.title}",
         f"mmdebstrap fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root "
         "file system of their own. Packages that were fetched once are used again.",
-        (Run('mkdir -p "$DOWNLOADS"'), Run(" \\\n  ".join(words))),
+        (*keys.fetch(signers), Run('mkdir -p "$DOWNLOADS"'), Run(" \\\n  ".join(words))),
         ("kernel",) if wanted.kernel else (),
         {**inputs, "mmdebstrap": host.stamp("mmdebstrap")},
     )

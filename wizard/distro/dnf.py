@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wizard import host
-from wizard.distro import rpm, tree
+from wizard.distro import keys, rpm, tree
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step, Write
 
@@ -28,7 +28,7 @@ def tools(_wanted: Userland) -> list[str]:
 def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
     """The step that makes bootstrap/root.tar: a root file system with its kernel and initramfs."""
     own = wanted.distro.own
-    keys = rpm.keys(own, wanted.release)
+    signers = keys.of_release(own, wanted.release)
     kernel = [rpm.kernel_plugin()] if wanted.kernel is None else []
     return Step(
         "bootstrap",
@@ -36,7 +36,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"dnf fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root file "
         "system of their own. Packages that were fetched once are used again.",
         (
-            *rpm.key_actions(keys),
+            *keys.fetch(signers),
             rpm.settings(wanted),
             Write("bootstrap/dnf.conf", CONF),
             Write("bootstrap/repos/distribution.repo", rpm.repository_file(wanted)),
@@ -51,12 +51,12 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
 
 def _commands(wanted: Userland) -> str:
     own = wanted.distro.own
-    keys = [f"file://$PWD/{file}" for file in rpm.key_files(rpm.keys(own, wanted.release))]
+    signers = [f"file://$PWD/{file}" for file in keys.files(keys.of_release(own, wanted.release))]
     options = [
         "--config bootstrap/dnf.conf",
         '--setopt=reposdir="$PWD/bootstrap/repos"',
         '--setopt=varsdir="$PWD/bootstrap/repos"',
-        f'--setopt=*.gpgkey="{" ".join(keys)}"',
+        f'--setopt=*.gpgkey="{" ".join(signers)}"',
         '--installroot "$root"',
         f"--releasever {own.get('releasever', {}).get(wanted.release, wanted.release)}",
         f"--forcearch {wanted.arch}",
@@ -70,15 +70,18 @@ rm -f "$cache"/*.pid
 mkdir -p "$root/var/cache/dnf"
 mount --bind "$cache" "$root/var/cache/dnf"
 furnish "$root"
+# The initramfs is made once, below, when the users that belong into it are there (kernel-install(8)).
+export KERNEL_INSTALL_BYPASS=1
 {dnf}
 {rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted)}{rpm.database_anew(wanted)}
 clear_away "$root"
-umount "$root/var/cache/dnf"
+# An agent of gpg's may still hold it; it ends with this command.
+umount --lazy "$root/var/cache/dnf"
 {rpm.CLEAN}"""
 
 
 def _kernel(wanted: Userland) -> str:
-    """The boot files: by our plugin where the kernel's own scripts did not call it, or of the user's kernel."""
+    """The boot files, by the plugin that makes them at every upgrade, or those of the user's kernel."""
     if wanted.kernel:
         packages = ",".join(wanted.distro.own["kernel_packages"])
         return f"""
@@ -91,8 +94,7 @@ for modules in "$root"/usr/lib/modules/*/; do
   version=$(basename "$modules")
   image="/usr/lib/modules/$version/vmlinuz"
   [ -e "$root$image" ] || image="/boot/vmlinuz-$version"
-  if [ ! -e "$root/boot/vmlinuz" ] || [ ! -e "$root/boot/initramfs-$version.img" ]; then
-    inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "$image"
-  fi
+  inside "$root" depmod "$version"
+  inside "$root" /{rpm.KERNEL_PLUGIN} add "$version" /boot "$image"
 done
 """

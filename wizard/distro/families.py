@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from wizard.distro import alpine, debian, dnf, pacman, zypper
+from wizard.distro import alpine, debian, dnf, gentoo, pacman, zypper
 from wizard.distro.own import family as own
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step
@@ -28,6 +28,7 @@ FAMILIES: Mapping[str, Family] = {
     "alpine": alpine,
     "debian": debian,
     "dnf": dnf,
+    "gentoo": gentoo,
     "own": own,
     "pacman": pacman,
     "zypper": zypper,

@@ -100,7 +100,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
 def config(wanted: Userland) -> str:
     """The pacman.conf of the build: nothing of this machine's own is read (pacman.conf(5))."""
     own = wanted.distro.own
-    servers = [f"Server = {server}" for server in _servers(wanted.recipe.distro.mirror, own)]
+    lines_of_servers = [f"Server = {server}" for server in servers(wanted.recipe.distro.mirror, own)]
     lines = [
         "[options]",
         f"Architecture = {wanted.arch}",
@@ -109,11 +109,11 @@ def config(wanted: Userland) -> str:
         "ParallelDownloads = 5",
     ]
     for repository in own["repositories"]:
-        lines += ["", f"[{repository}]", *servers]
+        lines += ["", f"[{repository}]", *lines_of_servers]
     return "\n".join(lines) + "\n"
 
 
-def _servers(mirror: str | None, own: Mapping[str, object], mirrorlist: Path = HOST_MIRRORS) -> list[str]:
+def servers(mirror: str | None, own: Mapping[str, object], mirrorlist: Path = HOST_MIRRORS) -> list[str]:
     """The recipe's mirror; else those of this machine, if it runs the same distribution; else the distribution's."""
     path = str(own["path"])
     if mirror is None and mirrorlist.exists():
@@ -213,7 +213,7 @@ def _boot_links(wanted: Userland) -> list[str]:
 
 def _clean_commands(wanted: Userland) -> list[str]:
     """What a package manager leaves behind, and what is only one machine's."""
-    mirror = _servers(wanted.recipe.distro.mirror, wanted.distro.own, Path("/nowhere"))[0]
+    mirror = servers(wanted.recipe.distro.mirror, wanted.distro.own, Path("/nowhere"))[0]
     return [
         "# The instance makes its own id, and its own key for pacman; lists of packages are old at once.",
         f"rm -rf {ROOT}/etc/machine-id {ROOT}/etc/pacman.d/gnupg {ROOT}/var/lib/pacman/sync",

@@ -1,15 +1,15 @@
-"""What the package managers of rpm packages have in common: the keys, rpm's settings and rpm's database."""
+"""What the package managers of rpm packages have in common: rpm's settings and rpm's database."""
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from wizard import presets
+from wizard.distro import keys
 from wizard.distro.tree import ROOT
 from wizard.distro.userland import Userland
-from wizard.plan.steps import Run, Write
+from wizard.plan.steps import Write
 
 HOME = "bootstrap/home"
 """rpm's settings of this build, where rpm looks for the user's: nobody's own settings or database are touched."""
@@ -26,7 +26,7 @@ reproducible="yes"
 add_drivers+=" nvme ena xen-blkfront xen-netfront virtio_pci virtio_blk virtio_net "
 """
 
-TOOLS = ("rpm", "gpg", "curl", "faketime", "flock")
+TOOLS = ("rpm", *keys.TOOLS, "faketime", "flock")
 
 
 def begin(wanted: Userland, manager: str) -> str:
@@ -44,43 +44,6 @@ exec 9> "$cache/in-use"
 flock 9
 cp -r {FILES}/. "$root"
 """
-
-
-def key_actions(rows: Iterable[Mapping[str, str]]) -> Iterator[Run]:
-    """What fetches each key and keeps it only if its fingerprint is the one that our presets name.
-
-    bootstrap/keys has them afterwards, by their fingerprints.
-    """
-    yield Run('mkdir -p "$DOWNLOADS/keys" bootstrap/keys')
-    for row in rows:
-        fingerprint, address = row["fingerprint"], shlex.quote(row["address"])
-        yield Run(f"""\
-kept="$DOWNLOADS/keys/{fingerprint}"
-if [ ! -s "$kept" ]; then
-  curl -fsSL --retry 3 -o bootstrap/key {address}
-  mv bootstrap/key "$kept"
-fi
-mkdir -m 700 bootstrap/gnupg
-gpg --homedir bootstrap/gnupg --quiet --batch --import "$kept" || true
-gpg --homedir bootstrap/gnupg --quiet --batch --armor --export {fingerprint} \\
-  > bootstrap/keys/{fingerprint}.asc
-rm -r bootstrap/gnupg
-if [ ! -s bootstrap/keys/{fingerprint}.asc ]; then
-  rm "$kept"
-  echo what came from {address} is not the key {fingerprint} >&2
-  exit 1
-fi""")
-
-
-def key_files(rows: Iterable[Mapping[str, str]]) -> list[str]:
-    """The keys' files, as the step's commands see them."""
-    return [f"bootstrap/keys/{row['fingerprint']}.asc" for row in rows]
-
-
-def keys(own: Mapping[str, Any], release: str) -> list[Mapping[str, str]]:
-    """The keys with which a release is signed: its own, or those that all releases share."""
-    rows: Mapping[str, list[Mapping[str, str]]] = own["keys"]
-    return [*rows.get("all", ()), *rows.get(release, ())]
 
 
 def database(wanted: Userland) -> str:
@@ -184,6 +147,8 @@ def database_anew(wanted: Userland) -> str:
     time = datetime.fromtimestamp(wanted.epoch, UTC).strftime("%Y-%m-%d %H:%M:%S")
     query = "rpm --root \"$root\" -qa --qf '%{nvra} %{sigmd5}\\n' | sed '/^gpg-pubkey-/d' | LC_ALL=C sort"
     return f"""
+# rpm's database says when each package came, and holds them in that order: it is written again, by a clock that stands
+# still and in the order of names, and put into the distribution's own format by its own rpm.
 {query} > bootstrap/installed
 find {places} -name '*.rpm' | awk '
   NR == FNR {{ wanted[$1 ".rpm"]; next }}

@@ -15,12 +15,14 @@ fetch() {
     mv "$DOWNLOADS/$2.part.$$" "$DOWNLOADS/$2"
   fi
 }
-# signed_by FINGERPRINT KEYS [SIGNATURE] FILE: other keys that are in the file of keys do not count.
+# signed_by FINGERPRINT KEYS [SIGNATURE] FILE: other keys that are in the file of keys do not count. Of a text with its
+# signature in it, bootstrap/signed is what was signed and no more.
 signed_by() {
   local fingerprint=$1 keys=$2
   shift 2
   if grep -q 'BEGIN PGP' "$keys"; then gpg --dearmor < "$keys"; else cat "$keys"; fi > bootstrap/keys.gpg
-  if gpgv --status-fd 1 --keyring ./bootstrap/keys.gpg "$@" > bootstrap/signature.status &&
+  rm -f bootstrap/signed
+  if gpgv --status-fd 1 --output bootstrap/signed --keyring ./bootstrap/keys.gpg "$@" > bootstrap/signature.status &&
     grep -q "^\\[GNUPG:\\] VALIDSIG .*$fingerprint$" bootstrap/signature.status; then
     rm bootstrap/keys.gpg bootstrap/signature.status
   else

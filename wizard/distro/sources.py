@@ -2,31 +2,37 @@
 
 from pathlib import Path
 
+from wizard.distro.distros import Distro
+
 APT_SOURCES = Path("/etc/apt")
-DEFAULT_DOMAIN = ".debian.org/"
-"""Debian's own servers: what mmdebstrap asks by itself."""
 
 
-def mirrors(mirror: str | None, release: str, apt: Path = APT_SOURCES) -> tuple[str, ...]:
+def mirrors(distro: Distro, mirror: str | None, release: str, arch: str, apt: Path = APT_SOURCES) -> tuple[str, ...]:
     """mmdebstrap's MIRROR arguments; none where its own default serves.
 
     A mirror of the recipe's comes first.  Otherwise the host's own sources for this release are taken, if it is a
-    Debian of that release which was told to ask other servers than the usual ones.
+    machine of that release which was told to ask other servers than the usual ones; then the distribution's own.
     """
+    parts = " ".join(distro.own["components"])
     if mirror:
-        return (f"deb {mirror} {release} main",)
+        return (f"deb {mirror} {release} {parts}",)
     found = {source for source in _host_sources(apt) if source[1].split("-")[0] == release}
-    if any(DEFAULT_DOMAIN in f"{uri}/" for uri, _ in found):
-        return ()
-    return tuple(
-        f"deb {uri} {suite} main"
-        for uri, suite in sorted(found, key=lambda source: source[1])
-        if _is_debian(uri, release, found)
+    asked = (
+        ()
+        if any(f"{distro.own['domain']}/" in f"{uri}/" for uri, _ in found)
+        else tuple(
+            f"deb {uri} {suite} {parts}"
+            for uri, suite in sorted(found, key=lambda source: source[1])
+            if _is_whole(uri, release, found)
+        )
+    )
+    return asked or tuple(
+        f"deb {distro.own['mirrors'][arch]} {release}{pocket} {parts}" for pocket in distro.own.get("pockets", ())
     )
 
 
-def _is_debian(uri: str, release: str, found: set[tuple[str, str]]) -> bool:
-    """Whether a server carries Debian itself: others have a suite of the same name, but not its updates."""
+def _is_whole(uri: str, release: str, found: set[tuple[str, str]]) -> bool:
+    """Whether a server carries the distribution itself: others have a suite of the same name, but not its updates."""
     return any((uri, f"{release}-{part}") in found for part in ("updates", "security"))
 
 

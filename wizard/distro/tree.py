@@ -49,7 +49,9 @@ def made_apart(commands: str, epoch: int) -> tuple[Run, ...]:
     time later than the epoch, and is gone.  Of extended attributes, file capabilities alone are packed: others are
     this machine's (SELinux labels).
     """
-    script = f"""{FURNISH}
+    # In braces, it is read as a whole before it begins: no program can take its lines for its own input.
+    script = f"""{{
+{FURNISH}
 # The folder for temporary files is this machine's: inside the root there is none of that name.
 unset TMPDIR
 mkdir -p {ROOT}
@@ -63,6 +65,7 @@ mkdir {ROOT}/dev {ROOT}/run
 tar -C {ROOT} --one-file-system --sort=name --numeric-owner --xattrs --xattrs-include=security.capability \\
   --mtime=@{epoch} --clamp-mtime --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \\
   -cf bootstrap/root.tar .
+}} < /dev/null
 """
     return (
         Run(f"as_root_apart bash -euo pipefail <<'APART'\n{script}APART"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wizard import host
-from wizard.distro import rpm, tree
+from wizard.distro import keys, rpm, tree
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step, Write
 
@@ -12,6 +12,17 @@ CONF = """\
 arch = {arch}
 solver.onlyRequires = true
 rpm.install.excludedocs = yes
+"""
+
+
+FORGET_CACHE = """\
+# zypper wants a folder of the cache's name inside, too.  What no package has of its path goes away again.
+rm -rf "$root$cache"
+folder=${cache%/*}
+while [ "$folder" ] && ! rpm --root "$root" -qf "$folder" > /dev/null 2>&1; do
+  rmdir "$root$folder" || break
+  folder=${folder%/*}
+done
 """
 
 
@@ -31,7 +42,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"zypper fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root file "
         "system of their own. Packages that were fetched once are used again.",
         (
-            *rpm.key_actions(rpm.keys(own, wanted.release)),
+            *keys.fetch(keys.of_release(own, wanted.release)),
             rpm.settings(wanted),
             Write("bootstrap/zypp.conf", CONF.format(arch=wanted.arch)),
             Write("bootstrap/repos/distribution.repo", rpm.repository_file(wanted, kept)),
@@ -63,6 +74,7 @@ rpm --root "$root" --import bootstrap/keys/*.asc
 {zypper} install {install} \\
   {" ".join(wanted.packages)}
 {rpm.OWNERS}{rpm.SELINUX}{_kernel(wanted, zypper)}{rpm.database_anew(wanted)}
+{FORGET_CACHE}
 clear_away "$root"
 {rpm.CLEAN}# Its first line says when it was written.
 sed -i 1d "$root/var/lib/zypp/AutoInstalled"
@@ -88,6 +100,7 @@ mkdir -p "$root/etc/zypp"
 for image in "$root"/usr/lib/modules/*/vmlinuz; do
   version=$(basename "$(dirname "$image")")
   cp --remove-destination "$image" "$root/boot/vmlinuz-$version"
+  inside "$root" depmod "$version"
   inside "$root" dracut --force --no-hostonly "/boot/initrd-$version" "$version"
   ln -sfn "vmlinuz-$version" "$root/boot/vmlinuz"
   ln -sfn "initrd-$version" "$root/boot/initrd"

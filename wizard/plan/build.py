@@ -11,6 +11,7 @@ from wizard import host
 from wizard.boot import grub, menu_lst
 from wizard.boot.proof.ways import tools
 from wizard.disk import image
+from wizard.disk import own as own_layout
 from wizard.disk.image import BootLoader
 from wizard.disk.layout import DiskIds, Layout, fstab
 from wizard.distro import distros, system
@@ -22,7 +23,7 @@ from wizard.kernel import stage
 from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
-from wizard.plan.defaults import Choices, choices, layout_name
+from wizard.plan.defaults import Choices, choices, layout_of
 from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
@@ -102,7 +103,9 @@ def identity(recipe: Recipe) -> str:
     for of_no_matter in ("name", "prove"):
         answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
-    answers["disk"]["layout"] = layout_name(recipe)
+    layout = layout_of(recipe.target, recipe.disk)
+    named = own_layout.tables(layout) if recipe.disk.partitions else layout.name
+    answers["disk"] = {"layout": named, "size_gib": recipe.disk.size_gib}
     return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
 
 

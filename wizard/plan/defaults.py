@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wizard import presets
+from wizard.disk import own, rules
 from wizard.disk.layout import Layout, load
 from wizard.disk.layout import names as layout_names
 from wizard.distro import distros
+from wizard.distro.content import least_mib
+from wizard.distro.distros import Distro
 from wizard.distro.own.found import Found, find, init_of, kernel_of
 from wizard.explain import Failure, explain
-from wizard.recipe import Problem, Recipe, Target, nearest
+from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
 
@@ -31,14 +34,19 @@ def choices(recipe: Recipe, *, starts_by_uefi: bool = True) -> Choices:
 
     Raises Failure `no-aki-in-region`.
     """
-    layout = load(layout_name(recipe))
+    layout = layout_of(recipe.target, recipe.disk)
     modes = tuple(mode for mode in layout.boot_modes if starts_by_uefi or mode == "legacy-bios")
     return Choices(layout, target.consequences(recipe.target, layout.table, modes or layout.boot_modes))
 
 
-def layout_name(recipe: Recipe) -> str:
-    """The layout asked for, or the first that starts such a target."""
-    return recipe.disk.layout or default_layout(recipe.target)
+def layout_of(where: Target, disk: Disk) -> Layout:
+    """The layout asked for: partitions of one's own, or a preset's; without any, the first that starts such a target.
+
+    Raises FileNotFoundError for a preset that there is not.
+    """
+    if disk.partitions:
+        return own.layout(disk, where.virtualization)
+    return load(disk.layout or default_layout(where))
 
 
 def default_layout(where: Target) -> str:
@@ -77,7 +85,7 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
     """
     wrong = list(target_problems(recipe.target)) if judges_target else [region_problem(recipe.target.region)]
     yield from filter(None, wrong)
-    unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe)]
+    unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe), *_mixed_layouts(recipe)]
     yield from unknown
     if judges_target and not wrong:
         if not any(problem.place == "disk.layout" for problem in unknown):
@@ -106,14 +114,23 @@ def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
     if distro.releases and recipe.distro.release not in distro.releases:
         message = f"is {recipe.distro.release!r}; {distro.title} has {', '.join(distro.releases)} here."
         yield Problem("distro.release", message, nearest(recipe.distro.release, list(distro.releases)))
+    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
+        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
     if distro.family == "own":
         yield from _own_problems(recipe)
         return
+    if distro.family == "gentoo" and recipe.distro.packages:
+        yield Problem("distro.packages", f"are given, but nothing is installed into a stage of {distro.title}.")
     for key in ("source", "checksum", "unsigned", "init"):
         if getattr(recipe.distro, key):
             yield Problem(f"distro.{key}", f"is given, but name is {recipe.distro.name!r}.", 'name = "own"')
-    if recipe.system.metadata == "cloud-init" and not distro.cloud_init_packages:
-        yield Problem("system.metadata", f"is 'cloud-init', which {distro.title} has no package of here.", "script")
+    if not _made_for(distro, recipe):
+        yield Problem("distro.name", f"{distro.title} is made for {', '.join(distro.architectures)} only.")
+
+
+def _made_for(distro: Distro, recipe: Recipe) -> bool:
+    """Whether the distribution has the target's architecture; a userland of the user's own names none."""
+    return not distro.architectures or recipe.target.arch in distro.architectures
 
 
 def _own_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -149,9 +166,7 @@ def _own_problems(recipe: Recipe) -> Iterator[Problem]:
 def _checksum_of(found: Found) -> str:
     if found.image and found.image.digests:
         return f"its digest, which is {found.image.digests[-1]} now"
-    return (
-        f"what `sha256sum {found.path.name}` prints, as sha256:…" if found.kind != "a folder" else "a folder has none"
-    )
+    return f"what `sha256sum {found.path.name}` prints, as sha256:…"
 
 
 def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -162,7 +177,7 @@ def _distro_kernel_problems(recipe: Recipe) -> Iterator[Problem]:
     if distro.family == "own":
         yield from _no_kernel_inside(recipe)
         return
-    if distro.kernel(where.virtualization, where.arch) is None:
+    if _made_for(distro, recipe) and distro.kernel(where.virtualization, where.arch) is None:
         others = " or ".join(distro.kernel_architectures(where.virtualization))
         instead = f", or choose the architecture {others}" if others else ""
         yield Problem(
@@ -186,8 +201,35 @@ def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("disk.layout", f"is {name!r}; there are {', '.join(names)}.", nearest(name, names))
 
 
+def _mixed_layouts(recipe: Recipe) -> Iterator[Problem]:
+    disk = recipe.disk
+    if disk.layout and disk.partitions:
+        yield Problem(
+            "disk.layout", f"is {disk.layout!r}, and there are partitions of your own: leave one of them out."
+        )
+    if disk.partitions is not None and not disk.partitions:
+        yield Problem("disk.partitions", "is empty: add [[disk.partitions]], or leave it out.")
+    elif disk.table and not disk.partitions:
+        yield Problem("disk.table", "is of partitions of one's own, and there are none: add [[disk.partitions]].")
+
+
+def own_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with partitions of one's own, by the rules of wizard/disk/rules.py."""
+    layout, known = layout_of(recipe.target, recipe.disk), recipe.distro.name in presets.names("distros")
+    content = rules.NOTHING_KNOWN
+    if known:
+        content = least_mib(recipe.distro.name, recipe.kernel.source, recipe.target.virtualization)
+    for found in rules.refusals(layout, recipe.target, recipe.disk.size_gib, content):
+        field = "size_gib" if found.field == "gib" else found.field
+        place = f"disk.{field}" if found.at is None else f"disk.partitions.{found.at + 1}.{field}"
+        yield Problem(place, found.reason, found.suggestion)
+
+
 def _layout_problems(recipe: Recipe) -> Iterator[Problem]:
-    name = layout_name(recipe)
+    if recipe.disk.partitions:
+        yield from own_problems(recipe)
+        return
+    name = recipe.disk.layout or default_layout(recipe.target)
     if reason := layout_unfit(recipe.target, load(name)):
         fitting = fitting_layouts(recipe.target)
         if fitting:

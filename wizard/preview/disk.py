@@ -5,13 +5,16 @@ from collections.abc import Iterator
 
 from wizard import questions
 from wizard.disk.image import notes
-from wizard.disk.layout import DiskIds, Layout, Partition, fstab, load
+from wizard.disk.layout import DiskIds, Layout, Partition, fstab
+from wizard.disk.rules import Refusal, refusals
+from wizard.distro.content import least_mib
 from wizard.explain import Failure
 from wizard.plan.build import identity
+from wizard.plan.defaults import layout_of as layout_of_disk
 from wizard.questions import Answers
+from wizard.recipe import MOST_GIB
 
 ASSUMED_GIB = 4
-"""What the map is drawn with when the size follows from the content."""
 
 TABLES = {"gpt": "GPT partition table", "dos": "MBR partition table", "none": "No partition table"}
 
@@ -19,10 +22,9 @@ TABLES = {"gpt": "GPT partition table", "dos": "MBR partition table", "none": "N
 def disk(answers: Answers, width: int) -> Iterator[str]:
     """The lines for the Disk screen."""
     layout = layout_of(answers)
-    size = questions.value("disk.size_gib", answers)
-    assumed = max(ASSUMED_GIB, layout.least_gib + 1)
-    gib = int(size) if size.isascii() and size.isdigit() and int(size) > 0 else assumed
-    size_words = f"{gib} GiB" if size else f"drawn for {gib} GiB: the size follows from the content"
+    given = given_gib(answers)
+    gib = given or assumed_gib(layout)
+    size_words = f"{gib} GiB" if given else f"drawn for {gib} GiB: the size follows from the content"
     table = TABLES[layout.table]
     yield f"{table}, {size_words}"
     yield from partition_map(layout, gib * 1024, width)
@@ -40,9 +42,27 @@ def disk(answers: Answers, width: int) -> Iterator[str]:
     yield from fstab(layout, ids_of(answers)).splitlines()
 
 
+def given_gib(answers: Answers) -> int | None:
+    """The disk's size as it was answered; None where it follows from the content."""
+    size = questions.value("disk.size_gib", answers)
+    return int(size) if size.isascii() and size.isdigit() and 0 < int(size) <= MOST_GIB else None
+
+
+def assumed_gib(layout: Layout) -> int:
+    """What the map is drawn with when the size follows from the content."""
+    return max(ASSUMED_GIB, layout.partitions[-1].start_mib // 1024 + 2)
+
+
+def refusals_of(layout: Layout, answers: Answers) -> list[Refusal]:
+    """What is wrong with a layout of one's own for the target, the size and the content as they stand."""
+    where = questions.target_of(answers)
+    distro, source = questions.value("distro.name", answers), questions.value("kernel.source", answers)
+    return list(refusals(layout, where, given_gib(answers), least_mib(distro, source, where.virtualization)))
+
+
 def partition_map(layout: Layout, total_mib: int, width: int) -> list[str]:
     """The disk as boxes in their order on it, as wide as the partitions are large; none too small to name."""
-    boxes = _boxes(layout, total_mib, width - len(layout.partitions) - 1)
+    boxes = box_widths(layout, total_mib, width - len(layout.partitions) - 1)
 
     def row(left: str, between: str, right: str, cells: list[str]) -> str:
         return left + between.join(cells) + right
@@ -53,7 +73,7 @@ def partition_map(layout: Layout, total_mib: int, width: int) -> list[str]:
     return [row("┌", "┬", "┐", edge), row("│", "│", "│", names), row("│", "│", "│", systems), row("└", "┴", "┘", edge)]
 
 
-def _boxes(layout: Layout, total_mib: int, room: int) -> list[int]:
+def box_widths(layout: Layout, total_mib: int, room: int) -> list[int]:
     """How wide each box is: those too small for their names get what these need, the others share the rest to scale."""
     fixed = sum(part.size_mib or 0 for part in layout.partitions)
     mib = {part: part.size_mib or max(total_mib - fixed, 1) for part in layout.partitions}
@@ -73,7 +93,7 @@ def _boxes(layout: Layout, total_mib: int, room: int) -> list[int]:
 
 def layout_of(answers: Answers) -> Layout:
     """The layout as the answers stand."""
-    return load(questions.value("disk.layout", answers))
+    return layout_of_disk(questions.target_of(answers), questions.disk_of(answers))
 
 
 def ids_of(answers: Answers) -> DiskIds:

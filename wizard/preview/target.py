@@ -9,7 +9,7 @@ from wizard.plan.defaults import choices
 from wizard.preview.disk import layout_of
 from wizard.preview.lines import facts, shortened
 from wizard.questions import Answers
-from wizard.recipe import Disk, Recipe, Target
+from wizard.recipe import Recipe, Target
 from wizard.targets import akis, instances, live
 from wizard.targets.pvgrub import pvgrub
 from wizard.targets.target import Consequences, register_fields, runs_on
@@ -19,7 +19,7 @@ def target(answers: Answers, width: int) -> Iterator[str]:
     """The lines for the Target screen.  Raises Failure for answers that do not go together."""
     where = questions.target_of(answers)
     layout = layout_of(answers)
-    chosen = choices(Recipe(name="the name from Review", target=where, disk=Disk(layout=layout.name)))
+    chosen = choices(Recipe(name="the name from Review", target=where, disk=questions.disk_of(answers)))
     outcome = chosen.consequences
     if outcome.aki:
         yield from _pv_grub(where, outcome.aki, layout.table, width)

@@ -2,12 +2,27 @@
 
 from typing import Any
 
+from wizard.disk import own
+from wizard.plan.defaults import layout_of
 from wizard.questions.kinds import Answers, Default, Option, Question, narrowed
-from wizard.questions.values import CARRIED, LINES, distro_of, every, find, tables, target_of, value
+from wizard.questions.values import (
+    CARRIED,
+    LINES,
+    PARTITIONS,
+    disk_of,
+    distro_of,
+    every,
+    find,
+    own_of,
+    tables,
+    target_of,
+    value,
+)
 from wizard.recipe import Recipe, from_answers, problems_of
 
 __all__ = [
     "CARRIED",
+    "PARTITIONS",
     "QUESTIONS",
     "Answers",
     "Default",
@@ -15,11 +30,13 @@ __all__ = [
     "Question",
     "answers_of",
     "ask",
+    "disk_of",
     "distro_of",
     "find",
     "invalid",
     "known",
     "narrowed",
+    "own_of",
     "problem",
     "recipe",
     "tables",
@@ -43,9 +60,13 @@ def problem(path: str, text: str, answers: Answers) -> str | None:
         option = next((option for option in question.options(answers) if option.value == text), None)
         if option is None:
             return f"{text!r} is not one of the choices."
-        return option.impossible or None
+        if option.impossible or not option.opens:
+            return option.impossible or None
+        if own_of(answers) is None:
+            return "There are no partitions of your own yet."
     tried = tables({**answers, path: text})
-    wrong = next((found for found in problems_of(tried) if found.place.startswith(path)), None)
+    places = (PARTITIONS, "disk.table") if question.kind == "choice" else (path,)
+    wrong = next((found for found in problems_of(tried) if found.place.startswith(places)), None)
     return str(wrong).removeprefix(f"{wrong.place}: ") if wrong else None
 
 
@@ -54,13 +75,15 @@ def known(answers: Answers) -> dict[str, str]:
 
     Left out are those that no question asks for, choices that are not offered, and characters that do not print.
     """
-    kept: dict[str, str] = {}
+    kept = {PARTITIONS: answers[PARTITIONS]} if own_of(answers) else {}
     for question in QUESTIONS:
         text = answers.get(question.path)
         if text is None:
             continue
         text = "".join(letter for letter in text if letter.isprintable())
-        if question.kind != "choice" or text in (option.value for option in question.options(kept)):
+        options = {option.value: option for option in question.options(kept)} if question.kind == "choice" else {}
+        is_there = text in options and (PARTITIONS in kept or not options[text].opens)
+        if question.kind != "choice" or is_there:
             kept[question.path] = text
     return kept | {path: answers[path] for path in CARRIED if path in answers}
 
@@ -96,4 +119,7 @@ def answers_of(given: Recipe) -> dict[str, str]:
         carried = getattr(part, key)
         if carried and carried != type(part).model_fields[key].default:
             found[path] = "\n".join(carried) if path in LINES else str(carried)
+    if given.disk.partitions:
+        found["disk.layout"] = own.NAME
+        found[PARTITIONS] = own.dumps(layout_of(given.target, given.disk))
     return {path: text for path, text in found.items() if text != "" or path == "distro.packages"}

@@ -1,10 +1,11 @@
 """The questions about the disk."""
 
+from wizard.disk import own
 from wizard.disk.layout import load
 from wizard.disk.layout import names as layout_names
 from wizard.plan.defaults import default_layout, layout_unfit
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
-from wizard.questions.values import target_of
+from wizard.questions.values import own_of, target_of
 
 
 def _layout_options(answers: Answers) -> list[Option]:
@@ -14,8 +15,14 @@ def _layout_options(answers: Answers) -> list[Option]:
         layout = load(name)
         unfit = layout_unfit(where, layout)
         found.append(Option(name, name, layout.title, f"it {unfit}" if unfit else ""))
+    kept = own_of(answers)
+    count = len(kept.partitions or ()) if kept else 0
+    words = (
+        f"{count} partition{'s' * (count > 1)} of your own" if kept else "partitions of your own: begin with a preset"
+    )
+    found.append(Option(own.NAME, own.NAME, words, opens=True))
     first = default_layout(where)
-    return sorted(found, key=lambda option: (bool(option.impossible), option.value != first, option.value))
+    return sorted(found, key=lambda one: (bool(one.impossible), one.value != first, one.opens, one.value))
 
 
 def _default_layout(answers: Answers) -> Default:

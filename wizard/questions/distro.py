@@ -44,7 +44,8 @@ def _has_releases(answers: Answers) -> bool:
 
 
 def _is_installed(answers: Answers) -> bool:
-    return not _is_own(answers)
+    """Whether packages are: an own userland and a stage are taken as they are."""
+    return distros.load(value("distro.name", answers)).family not in ("own", "gentoo")
 
 
 def _may_be_signed(answers: Answers) -> bool:

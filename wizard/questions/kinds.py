@@ -17,6 +17,7 @@ class Option:
     note        what it is, in a few words
     impossible  why it cannot be taken now; empty when it can
     outdone     why another one is better; empty when none is
+    opens       whether it stands for more than one answer, which have an editor of their own
     """
 
     value: str
@@ -24,6 +25,7 @@ class Option:
     note: str = ""
     impossible: str = ""
     outdone: str = ""
+    opens: bool = False
 
     @property
     def words(self) -> str:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from wizard import host
+from wizard.disk import own
 from wizard.disk.layout import load
 from wizard.disk.layout import names as layout_names
 from wizard.plan.defaults import DEFAULT_LAYOUT
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
-from wizard.questions.values import value
+from wizard.questions.values import own_of, value
 from wizard.recipe import ARCHITECTURES, Target
 from wizard.targets import akis, instances, latency, live, target
 from wizard.targets.regions import default_region, nearest, regions
@@ -19,8 +20,8 @@ UNKNOWN_MS = 1_000_000
 
 
 def _default_arch(_answers: Answers) -> Default:
-    own = host.architecture()
-    return Default(own, "this machine's") if own in ("x86_64", "arm64") else Default("x86_64", "preset")
+    mine = host.architecture()
+    return Default(mine, "this machine's") if mine in ("x86_64", "arm64") else Default("x86_64", "preset")
 
 
 def _arch_options(_answers: Answers) -> list[Option]:
@@ -132,6 +133,9 @@ def _default_aki(answers: Answers) -> Default:
 def _table(answers: Answers) -> str:
     """The partition table that the AKI has to read: of the layout that was chosen, or of the default one."""
     chosen = answers.get("disk.layout")
+    kept = own_of(answers)
+    if chosen == own.NAME and kept:
+        return own.layout(kept, "paravirtual").table
     if chosen in layout_names() and "paravirtual" in load(chosen).virtualization:
         return load(chosen).table
     return load(DEFAULT_LAYOUT["paravirtual"]).table

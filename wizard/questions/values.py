@@ -4,8 +4,12 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from wizard.disk import own
 from wizard.questions.kinds import Answers, Question
-from wizard.recipe import Distro, Target
+from wizard.recipe import Disk, Distro, Target
+
+PARTITIONS = "disk.partitions"
+"""Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
 
 CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
@@ -45,7 +49,10 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
             continue
         table, _, key = question.path.rpartition(".")
         where = built.setdefault(table, {}) if table else built
-        where[key] = _typed(question, text)
+        if question.path == "disk.layout" and text == own.NAME:
+            where |= _own(answers)
+        else:
+            where[key] = _typed(question, text)
     for path in CARRIED if screen is None else ():
         if path in answers:
             table, _, key = path.partition(".")
@@ -64,6 +71,22 @@ def distro_of(answers: Answers) -> Distro:
     source = answers.get("distro.source")
     name = value("distro.name", answers)
     return Distro(name=name, source=_absolute(source) if source and name == "own" else None)
+
+
+def disk_of(answers: Answers) -> Disk:
+    """The layout as the answers stand; the size is left out, as it may not be a number yet."""
+    name = value("disk.layout", answers)
+    return Disk.model_validate(_own(answers) if name == own.NAME else {"layout": name})
+
+
+def own_of(answers: Answers) -> Disk | None:
+    """The partitions of one's own, whether they are what was chosen or only kept."""
+    return own.loads(answers.get(PARTITIONS, ""))
+
+
+def _own(answers: Answers) -> dict[str, Any]:
+    kept = own_of(answers)
+    return kept.model_dump(exclude_none=True, mode="json") if kept else {}
 
 
 def _typed(question: Question, text: str) -> Any:

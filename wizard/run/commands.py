@@ -114,11 +114,13 @@ def command_failure(command: str, code: int, output: list[str], log: Path) -> Fa
     program = program_of(command)
     facts = {"command": command, "log": log}
     last = "\n".join(output[-12:])
+    # A whole script stands in the plan; its first line tells which.
+    shown = command.split("\n", 1)[0] if "<<" in command else command
     if known := recognise(program, "\n".join(output), **facts):
         return Failure(known.code, evidence=[*known.evidence, "…", last, f"log: {log}"], **known.facts)
     number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
     if number:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        return Failure("command-killed", evidence=[command, last, f"log: {log}"], program=program, signal=name, log=log)
-    evidence = [command, last, f"log: {log}"]
+        return Failure("command-killed", evidence=[shown, last, f"log: {log}"], program=program, signal=name, log=log)
+    evidence = [shown, last, f"log: {log}"]
     return Failure("command-failed", evidence=evidence, program=program, exit_code=code, log=log)

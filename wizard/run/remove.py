@@ -3,20 +3,45 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 from wizard.plan.script import PRELUDE
-from wizard.run.builds import Build
+from wizard.run.builds import Build, resources
 
 
-def from_cloud(build: Build) -> Iterator[str]:
-    """Removes what the build's journals name, images before snapshots; gives the ids that went.  Twice does no harm."""
+def found_in_cloud(build: Build) -> list[dict[str, Any]]:
+    """What the build made in AWS and is there: by its journals, and by its tag, should a journal have been lost.
+
+    Asks AWS: Failure for whatever it or the network refuses.
+    """
     from wizard.cloud import images
     from wizard.cloud.session import client
 
-    region = build.recipe().target.region
+    known = {made["id"]: made for made in resources(build)}
     with build.cloud() as endpoint:
-        for journal in build.journals():
-            yield from images.remove(client("ec2", region, endpoint), journal)
+        for region in _regions(build):
+            for kind, found in images.tagged(client("ec2", region, endpoint), build.facts().tag):
+                known.setdefault(found, {"kind": kind, "id": found, "region": region})
+    return sorted(known.values(), key=lambda made: made["kind"])
+
+
+def from_cloud(build: Build) -> Iterator[str]:
+    """Removes what the build made, images before snapshots; gives the ids that went.  Twice does no harm."""
+    from wizard.cloud import images
+    from wizard.cloud.session import client
+
+    tag = build.facts().tag
+    with build.cloud() as endpoint:
+        for region in _regions(build):
+            ec2 = client("ec2", region, endpoint)
+            for journal in build.journals():
+                yield from images.remove(ec2, journal)
+            yield from images.remove_tagged(ec2, build.journal("clean", tag), tag)
+
+
+def _regions(build: Build) -> list[str]:
+    """Where the build may have made something: its answers may have named another region before."""
+    return sorted({build.recipe().target.region, *(made["region"] for made in resources(build))})
 
 
 def files(build: Build) -> None:

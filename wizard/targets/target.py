@@ -86,7 +86,8 @@ def boot_mode(where: Target, boot_modes: Collection[str]) -> BootMode | None:
         return where.boot_mode
     if where.arch == "arm64":
         return "uefi"
-    return "uefi-preferred" if "uefi-preferred" in boot_modes else "legacy-bios"
+    widest: tuple[BootMode, ...] = ("uefi-preferred", "legacy-bios", "uefi")
+    return next((mode for mode in widest if mode in boot_modes), "legacy-bios")
 
 
 def unreadable(where: Target, table: str, filesystem: str) -> str | None:

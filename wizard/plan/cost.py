@@ -1,0 +1,23 @@
+"""What a snapshot costs, roughly."""
+
+from wizard import presets
+
+GIB = 1 << 30
+
+
+def estimate(stored: int, puts: int) -> str:
+    """A line for people: what so many bytes in a snapshot cost a month, and what so many puts cost once.
+
+    Prices and their date: presets/prices.toml.
+    """
+    prices = presets.load("prices")
+    monthly = stored / GIB * prices["snapshot_gib_month"]
+    once = puts / 1000 * prices["put_thousand"]
+    return (
+        f"about {_dollars(monthly)} a month while it is kept, and {_dollars(once)} once for sending it "
+        f"(an estimate, by the prices of {prices['region']} on {prices['date']})"
+    )
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:.2f}" if amount >= 0.01 else "less than $0.01"
