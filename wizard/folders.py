@@ -33,6 +33,11 @@ def drafts() -> Path:
     return (_home() or user_state_path("ami-wizard")) / "drafts"
 
 
+def uploads() -> Path:
+    """What `ami-wizard upload` has sent of which image: its journals and ledgers."""
+    return (_home() or user_state_path("ami-wizard")) / "uploads"
+
+
 def practice() -> Path:
     """The practice cloud: what was uploaded and registered there."""
     return (_home() or user_state_path("ami-wizard")) / "practice"

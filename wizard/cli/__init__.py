@@ -22,6 +22,7 @@ COMMANDS = {
     "plan": "what a build would do, as prose, as a script, or as data",
     "prove": "boots an image here, the way EC2 would, and says whether it came up",
     "resume": "goes on with an unfinished build",
+    "upload": "an image file to an EBS snapshot",
 }
 
 
