@@ -27,18 +27,11 @@ XATTRS = "--xattrs --xattrs-include=security.capability --numeric-owner"
 
 WRITTEN_TO = (
     *("boot", "dev", "etc", "proc", "root", "run", "sys", "tmp"),
-    *(
-        "etc/ssh",
-        "etc/systemd/system",
-        "etc/init.d",
-        "etc/runlevels",
-        "usr/lib",
-        "usr/local/lib",
-        "lib/modules",
-        "var/lib",
-    ),
+    *("etc/default", "etc/network", "etc/ssh", "etc/systemd/network", "etc/systemd/system"),
+    *("etc/init.d", "etc/runlevels", "lib/modules", "usr/lib", "usr/local/lib"),
+    *("var/lib/dbus", "var/lib/misc", "var/lib/seedrng", "var/lib/systemd", "var/lib/urandom"),
 )
-"""Where files are put later.  A link there could lead into this machine's own files."""
+"""Where files are put or removed later.  A link there could lead into this machine's own files."""
 
 
 def tools(wanted: Userland) -> list[str]:
