@@ -75,10 +75,10 @@ def _check(image: Path) -> None:
         with image.open("rb") as file:
             size = image.stat().st_size
             if size == 0:
-                raise Failure("unreadable-file", path=image, evidence=["It is empty."])
+                raise Failure("unreadable-file", path=image, reason="it is empty")
             refuse_other_formats(image, Source(file.fileno(), 0, size, Work()))
     except OSError as error:
-        raise Failure("unreadable-file", path=image, evidence=[str(error)]) from error
+        raise Failure("unreadable-file", path=image, reason=error.strerror or error) from error
 
 
 def _folder(image: Path, region: str, *, practice: bool) -> Path:
