@@ -27,7 +27,12 @@ def _tried(group: list[Cell]) -> int:
         return len(group)
     failed = 0
     for cell in group:
-        came_up, wrong, seconds = trial.booted(cell, image.path)
+        try:
+            came_up, wrong, seconds = trial.booted(cell, image.path)
+        except RuntimeError as error:
+            print(f"{cell.name}: not proved\n{error}", file=sys.stderr)
+            failed += 1
+            continue
         said = {True: "yes", False: "no", None: "could not tell"}[came_up] + (f": {wrong}" if wrong else "")
         print(f"{cell.name}: {said}, {seconds} s", flush=True)
         failed += said != "yes"

@@ -31,8 +31,10 @@ COLUMNS = (
 HEAD = """\
 # Layouts, booted
 
-Every layout, virtualization and boot mode of Debian 12 on x86_64: built by `ami-wizard build`, and started on this
-machine as EC2 would start it: PV by GRUB in a real Xen, HVM from an NVMe disk by SeaBIOS and by OVMF, all emulated.
+Every layout, virtualization and boot mode of Debian 12 on x86_64: built by `ami-wizard build`, and proved by
+`ami-wizard prove`: PV by GRUB in a real Xen, HVM from an NVMe disk by SeaBIOS and by OVMF, all emulated. "Came up"
+means: the root was found, an address taken, the key taken from the metadata service, and ssh let us in with it.
+Seconds are worth little without what else the machine had to do; `load` is its load average.
 Written by `make matrix` (tests/matrix/), not by hand.
 
 """

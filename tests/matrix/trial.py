@@ -53,12 +53,15 @@ def built(cell: Cell) -> Image:
 
 
 def booted(cell: Cell, image: Path) -> tuple[bool | None, str, float]:
-    """Whether it was proved to come up (None: could not tell), what was wrong, and after how many seconds."""
+    """Whether it was proved to come up (None: could not tell), what was wrong, and after how many seconds.
+
+    Raises RuntimeError where there was no proof at all.
+    """
     command = [sys.executable, "-m", "wizard", "prove", str(image), "--as", cell.way, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if not done.stdout:
-        raise RuntimeError(done.stderr[-2000:])
-    proof = json.loads(done.stdout)
+    proof = json.loads(done.stdout or "{}")
+    if "came_up" not in proof:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
     wrong = [proof["explanation"], *proof.get("findings", ())]
     came_up = {"unknown": None}.get(proof["came_up"], proof["came_up"])
     return came_up, ", ".join(one["code"] for one in wrong if one), float(proof["seconds"])
