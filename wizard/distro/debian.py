@@ -60,7 +60,8 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "--customize-hook=\"sync-out /var/cache/apt/archives '$DOWNLOADS'\"",
         # sync-in gave the folder the owner and mode that it has on this machine.
         """--customize-hook='chown 0:0 "$1/var/cache/apt/archives" && chmod 755 "$1/var/cache/apt/archives"'""",
-        f"--customize-hook='cd \"$1\"\n{TIDY}{TIDY_APT}'",
+        # In any other folder it would be this machine's own that is tidied.
+        f'--customize-hook=\'set -eu; cd "$1"; [ "$(pwd -P)" != / ]\n{TIDY}{TIDY_APT}\'',
     ]
     words = [
         "own_mounts mmdebstrap --verbose",

@@ -36,12 +36,15 @@ class Shell:
         Raises Failure: what the catalogue recognises in the output, else `command-failed` or `command-killed`.
         Cancelled, it ends the command's whole process group first.
         """
+        # It waits for a word of ours, so that it has done nothing yet when the warden is told of it.
+        waiting, word = os.pipe()
         process = await asyncio.create_subprocess_exec(
             "bash",
             "-euo",
             "pipefail",
             "-c",
-            f"umask 022\n{PRELUDE}\n{command}",
+            f"read -r -u {waiting}; exec {waiting}<&-\numask 022\n{PRELUDE}\n{command}",
+            pass_fds=(waiting,),
             cwd=self.folder,
             env={**os.environ, **self.environment, "PATH": host.SEARCH_PATH},
             stdin=asyncio.subprocess.DEVNULL,
@@ -50,6 +53,9 @@ class Shell:
             start_new_session=True,
         )
         self.warden.guard(process.pid)
+        os.close(waiting)
+        os.write(word, b"\n")
+        os.close(word)
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         try:
             await self._listen(process, tail, said)
