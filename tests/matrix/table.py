@@ -69,9 +69,11 @@ def page(known: dict[str, Any]) -> str:
         else:
             fields += ["not tried yet", *[""] * 6]
         rows.append(f"| {' | '.join(fields)} |")
-    came_up = sum(row["came_up"] == "yes" for row in known.values())
+    tried = [known[cell.name] for cell in cells() if cell.name in known]
+    came_up = sum(row["came_up"] == "yes" for row in tried)
     told = ", ".join(f"{name} {_version(command)}" for name, command in TOOLS.items())
-    return f"{HEAD}{came_up} of {len(cells())} came up.  Tools: {told}.\n\n" + "\n".join(rows) + "\n"
+    said = f"{len(tried)} of {len(cells())} tried, {came_up} came up.  Tools: {told}."
+    return "\n".join([f"{HEAD}{said}", "", *rows, ""])
 
 
 def _filesystems(cell: Cell) -> str:

@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cloud import blocks, images, snapshot
-from wizard.cloud.blocks import BLOCK
+from wizard.cloud.blocks import BLOCK, GIB
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import block_putter, client, identity, key_in_use
 from wizard.explain import Failure
 from wizard.plan.cost import estimate
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, CloudAction, RegisterImage, UploadSnapshot, fill
 from wizard.run.journal import Journal
-
-GIB = 1 << 30
 
 
 def perform(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 FLOOR = 12
 """Never fewer.  A limit without a floor starves where throttling does not follow our own rate: 148 s in place of 8
-(UPLOAD.md, "Throttling")."""
+(measured against a practice cloud that did so)."""
 
 LESS = 0.7
 """What is left of the limit after AWS said "too many"."""

@@ -27,9 +27,13 @@ if [ ! -s "$kept" ]; then
 fi
 mkdir -m 700 bootstrap/gnupg
 gpg --homedir bootstrap/gnupg --quiet --batch --import "$kept" || true
-gpg --homedir bootstrap/gnupg --quiet --batch --armor --export {fingerprint} \\
-  > bootstrap/keys/{fingerprint}.asc
-rm -r bootstrap/gnupg
+# The fingerprint of a subkey would let in whatever key somebody hung it on.
+gpg --homedir bootstrap/gnupg --quiet --batch --with-colons --list-keys > bootstrap/keys.list
+if awk -F: '$1 == "pub" {{own = 1}} $1 == "fpr" && own {{own = 0; if ($10 == "{fingerprint}") found = 1}}
+  END {{exit !found}}' bootstrap/keys.list; then
+  gpg --homedir bootstrap/gnupg --quiet --batch --armor --export {fingerprint} > bootstrap/keys/{fingerprint}.asc
+fi
+rm -r bootstrap/gnupg bootstrap/keys.list
 if [ ! -s bootstrap/keys/{fingerprint}.asc ]; then
   rm "$kept"
   echo what came from {address} is not the key {fingerprint} >&2

@@ -21,7 +21,7 @@ INCOMPAT = {0: "mixed-backref", 1: "default-subvol", 2: "mixed-groups", 3: "comp
 INCOMPAT |= {5: "big-metadata", 6: "extref", 7: "raid56", 8: "skinny-metadata", 9: "no-holes", 10: "metadata-uuid"}
 INCOMPAT |= {11: "raid1c34", 12: "zoned", 13: "extent-tree-v2", 14: "raid-stripe-tree", 16: "simple-quota"}
 
-INODE_ITEM, DIR_ITEM, DIR_INDEX, EXTENT_DATA, ROOT_ITEM, ROOT_REF, CHUNK_ITEM = 1, 84, 96, 108, 132, 156, 228
+INODE_ITEM, DIR_ITEM, DIR_INDEX, EXTENT_DATA, ROOT_ITEM, CHUNK_ITEM = 1, 84, 96, 108, 132, 228
 ROOT_TREE_DIR, TOP_VOLUME, FIRST_VOLUME, LAST_VOLUME, FIRST_INODE = 6, 5, 256, (1 << 64) - 256, 256
 MANY_DISKS = 0x08 | 0x40 | 0x80 | 0x100
 """Chunks of RAID0, 10, 5 and 6; of the others each copy is whole."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wizard.disk.read.source import Source, Unreadable, laid_out
 from wizard.disk.read.tree import Node
 
-MAGIC_AT, MAGIC = 1024 + 0x38, b"\x53\xef"
+MAGIC = b"\x53\xef"
 
 COMPAT = {0: "dir_prealloc", 2: "has_journal", 3: "ext_attr", 4: "resize_inode", 5: "dir_index", 9: "sparse_super2"}
 COMPAT |= {10: "fast_commit", 11: "stable_inodes", 12: "orphan_file"}

@@ -37,12 +37,6 @@ class Root:
     mounts: tuple[Mount, ...]
     files: Tree
 
-    def mounted_at(self, path: str) -> Partition:
-        """The partition that holds what lies at an absolute path such as "/boot"."""
-        holders = [m for m in self.mounts if m.partition and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
-        best = max(holders, key=lambda mount: len(mount.path), default=None)
-        return best.partition if best and best.partition else self.partition
-
 
 def root_of(disk: Disk) -> Root | None:
     """The system on a disk; None where no file system that we can read looks like one."""

@@ -29,7 +29,6 @@ class Entry:
     kind: str
     partuuid: str
     name: str = ""
-    is_active: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def _logical(disk: Source, first: int, disk_id: str) -> Iterator[Entry]:
 def _dos_entry(number: int, slot: bytes, start: int, disk_id: str) -> Entry:
     size = int.from_bytes(slot[12:16], "little")
     partuuid = f"{disk_id}-{number:02x}"
-    return Entry(number, start * SECTOR, size * SECTOR, f"{slot[4]:02x}", partuuid, is_active=slot[0] == 0x80)
+    return Entry(number, start * SECTOR, size * SECTOR, f"{slot[4]:02x}", partuuid)
 
 
 def _gpt(disk: Source, sector: int) -> Table:
@@ -117,8 +116,7 @@ def _gpt_entries(array: bytes, size: int, sector: int) -> Iterator[Entry]:
         kind, partuuid, first, last = struct.unpack_from("<16s16sQQ", array, at)
         if any(kind) and last >= first:
             name = array[at + 56 : at + 128].decode("utf-16-le", "replace").split("\0")[0]
-            legacy = bool(array[at + 48] & 4)
-            yield Entry(number, first * sector, (last - first + 1) * sector, _guid(kind), _guid(partuuid), name, legacy)
+            yield Entry(number, first * sector, (last - first + 1) * sector, _guid(kind), _guid(partuuid), name)
 
 
 def _holds(header: bytes) -> bool:

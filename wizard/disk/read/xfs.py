@@ -87,7 +87,7 @@ class Xfs:
         self._group_blocks = int.from_bytes(head[84:88], "big")
         self._groups = int.from_bytes(head[88:92], "big")
         (self._inode_size,) = struct.unpack_from(">H", head, 104)
-        block_log, _, self._inode_log, self._per_block_log, self._group_log = head[120:125]
+        block_log, _, _, self._per_block_log, self._group_log = head[120:125]
         self._folder_block = self._block << head[192]
         is_sound = 512 <= self._block <= 65536 and 256 <= self._inode_size <= 2048 and self._folder_block <= 65536
         if not is_sound or self._block != 1 << block_log or self._per_block_log > 8 or self._group_log > 32:
