@@ -75,7 +75,7 @@ def run(made: "Build", *, as_json: bool, until: str | None = None) -> int:
     from wizard.host import own_command
     from wizard.run import client
 
-    place = made.events_path.stat().st_size if made.events_path.exists() else 0
+    place = made.events_end
     try:
         return _show(client.follow(made, client.start(made, until=until)), as_json=as_json)
     except KeyboardInterrupt:

@@ -47,6 +47,14 @@ class Build:
         return self.folder / "events.jsonl"
 
     @property
+    def events_end(self) -> int:
+        """The size of the event file in bytes; 0 while there is none yet."""
+        try:
+            return self.events_path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
     def lock_path(self) -> Path:
         """Held by the one runner that works on it."""
         return self.folder / "lock"
@@ -135,7 +143,7 @@ class Build:
     def work_on(self) -> Iterator[None]:
         """What a runner holds: the right to work, and its name where others look for it."""
         with self.hold():
-            place = self.events_path.stat().st_size if self.events_path.exists() else 0
+            place = self.events_end
             write_atomically(self._holder, f"{os.getpid()} {place}")
             try:
                 yield

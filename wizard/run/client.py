@@ -31,7 +31,7 @@ def start(build: Build, *, until: str | None = None) -> int:
     """
     if build.is_running():
         raise Failure("build-is-running", build=build.id, holder=build.holder() or "another process")
-    offset = build.events_path.stat().st_size if build.events_path.exists() else 0
+    offset = build.events_end
     command = [sys.executable, "-m", "wizard.run", str(build.folder), *(["--until", until] if until else [])]
     with (build.logs / "runner.log").open("wb") as log:
         runner = subprocess.Popen(
@@ -102,7 +102,7 @@ def stop(build: Build, *, within_seconds: float = 10) -> None:
 def _wait_until_it_speaks(build: Build, runner: "subprocess.Popen[bytes]", offset: int) -> None:
     """Between the start of a process and its first event nobody could tell it from a dead one."""
     while runner.poll() is None:
-        if build.holder() == runner.pid and build.events_path.stat().st_size > offset:
+        if build.holder() == runner.pid and build.events_end > offset:
             return
         time.sleep(POLL_SECONDS)
     if runner.returncode == BUSY:
