@@ -81,8 +81,16 @@ def bootstrap(wanted: Userland, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def made(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The step's folder after a build."""
-    return bootstrap(ubuntu(server, server.key), tmp_path_factory.mktemp("made"))
+    """The step's folder after a build, which has left this machine's own packages alone."""
+    before = of_this_machine()
+    folder = bootstrap(ubuntu(server, server.key), tmp_path_factory.mktemp("made"))
+    assert of_this_machine() == before
+    return folder
+
+
+def of_this_machine() -> set[Path]:
+    """Its own apt's lists and packages."""
+    return {path for folder in ("/var/lib/apt/lists", "/var/cache/apt") for path in Path(folder).rglob("*")}
 
 
 def test_the_menu_finds_the_kernel_of_the_package(made: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from wizard import presets
 from wizard.distro import distros, openrc, system, systemd
 from wizard.distro.settings import Settings
-from wizard.distro.tidy import TIDY
+from wizard.distro.tidy import TIDY, TIDY_TMP
 from wizard.plan.build import Occasion, plan
 from wizard.plan.script import script
 from wizard.plan.steps import Write
@@ -226,9 +226,18 @@ def test_what_belongs_in_no_image_is_removed_and_the_rest_stays(tmp_path: Path) 
     for path, text in {**rest, **dict.fromkeys(gone, "x"), "etc/shadow": shadow}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    subprocess.run(["sh", "-euc", TIDY], cwd=tmp_path, check=True)
+    subprocess.run(["sh", "-euc", f"{TIDY}{TIDY_TMP}"], cwd=tmp_path, check=True)
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == {*rest, "etc/shadow"}
     assert (tmp_path / "etc/shadow").read_text() == (
         "root:*:1::::::\nme:*:1::::::\nlocked:!*:1::::::\nsshd:!:1::::::\nbin:*:1::::::\n"
     )
     assert (tmp_path / "var/log/apt").is_dir(), "folders stay"
+
+
+def test_what_tells_mmdebstrap_s_apt_its_root_stays_as_long_as_it_works(tmp_path: Path) -> None:
+    """Without it, apt's last words are said to this machine: its lists of packages were gone after every build."""
+    told = tmp_path / "tmp/mmdebstrap.apt.conf.x"
+    told.parent.mkdir()
+    told.touch()
+    subprocess.run(["sh", "-euc", TIDY], cwd=tmp_path, check=True)
+    assert told.exists()

@@ -10,8 +10,15 @@ rm -f etc/ssh/ssh_host_* var/lib/dbus/machine-id var/lib/systemd/random-seed var
 [ ! -d var/log ] || find var/log -type f -delete
 rm -f root/.*_history root/.lesshst root/.wget-hsts
 # Caches, which the next use fills again. debconf keeps the answers to its questions there.
-for folder in var/cache var/tmp tmp; do
+for folder in var/cache var/tmp; do
   [ ! -d $folder ] || find $folder -mindepth 1 ! -type d ! -path "var/cache/debconf/*.dat" -delete
 done
 """
-"""Commands for a shell that stands in the root file system's folder; without single quotes."""
+"""Commands for a shell that stands in the root file system's folder; without single quotes.
+
+Not for tmp: there mmdebstrap keeps what tells its apt which root it works on, and empties it itself; without that file
+its last `apt-get update` and `apt-get clean` are of this machine.
+"""
+
+TIDY_TMP = "[ ! -d tmp ] || find tmp -mindepth 1 ! -type d -delete"
+"""The same for tmp, where nobody else needs it any more."""

@@ -5,7 +5,7 @@ ends.  As an ordinary user that is a user namespace, in which no device can be m
 lent from this machine.
 """
 
-from wizard.distro.tidy import TIDY
+from wizard.distro.tidy import TIDY, TIDY_TMP
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Run
 
@@ -60,6 +60,7 @@ mkdir -p {ROOT}
 (
 cd {ROOT}
 {TIDY.strip()}
+{TIDY_TMP}
 )
 rm -rf --one-file-system {ROOT}/dev {ROOT}/run
 mkdir {ROOT}/dev {ROOT}/run
