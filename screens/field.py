@@ -149,7 +149,8 @@ class Field(Vertical):
             note.update(plain(f"✗ {self._problem}"))
             return
         default = self.default
-        words = [f"default: {default.value or 'empty'} ({default.origin})"]
+        label = next((one.label for one in self._options if one.value == default.value), default.value)
+        words = [f"default: {label or 'empty'} ({default.origin})"]
         if self.question.kind == "choice" and len(self._options) > LONG:
             words.append(f"narrowed to “{self._filter}”" if self._filter else "type to narrow")
         note.update(plain(" · ".join(words)))

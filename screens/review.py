@@ -159,18 +159,21 @@ def blockers(answers: Answers) -> list[Problem]:
     """Everything that keeps these answers from being a recipe, also across screens."""
     from wizard.recipe import problems_of
 
-    return list(problems_of(questions.tables(answers)))
+    found = list(problems_of(questions.tables(answers)))
+    # A choice that opens what is not there yet never gets into a recipe, which would be whole without it.
+    told = {question.path for one in found if (question := question_at(one.place))}
+    return found + [Problem(path, reason) for path, reason in questions.invalid(answers).items() if path not in told]
 
 
 def audit_says(answers: Answers) -> str:
     """What the kernel's audit warns of; nothing when the kernel is fit, or when there is none to judge yet."""
-    from wizard.explain import Failure
+    from wizard.explain import Failure, explain
     from wizard.preview.kernel import warning
 
     try:
         said = warning(answers)
-    except Failure:
-        return ""
+    except Failure as failure:
+        said = "" if failure.code == "no-kernel-file-yet" else explain(failure).what
     return f"! The kernel: {said}" if said else ""
 
 

@@ -18,3 +18,4 @@ def test_it_is_called_an_estimate_with_the_region_and_the_date_of_the_prices() -
 
 def test_next_to_nothing_is_not_called_nothing() -> None:
     assert "$0.00" not in estimate(1 << 20, 2)
+    assert "about less" not in estimate(1 << 20, 2)

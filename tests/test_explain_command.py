@@ -52,6 +52,26 @@ def test_a_kernel_that_complains_is_said_though_it_came_up() -> None:
     assert codes(said("-", "--json", given=text)) == ["proof-kernel-troubles"]
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('VFS: Cannot open root device "xvda1" or unknown-block(0,0): error -6', "proof-no-root"),
+        ("[ 1.0] Kernel panic - not syncing: No working init found.", "proof-no-init"),
+        ("error: no such partition.", "proof-loader-wrong-disk"),
+        ("Error 15: File not found", "proof-kernel-not-found"),
+        ("Error 22: No such partition", "proof-loader-wrong-disk"),
+        ("xc_dom_parse_image returned -1", "proof-kernel-not-loaded"),
+    ],
+    ids=["root", "init", "GRUB 2", "PV-GRUB's file", "PV-GRUB's disk", "PV-GRUB's kernel"],
+)
+def test_one_line_copied_out_of_a_console_is_explained(line: str, code: str) -> None:
+    assert codes(said("-", "--json", given=line)) == [code]
+
+
+def test_another_programs_error_is_not_taken_for_a_boot_loaders() -> None:
+    assert codes(said("-", "--json", given="error: pathspec 'x' did not match\n")) == []
+
+
 def test_what_nobody_knows_is_not_guessed_at() -> None:
     result = said("-", given="all is well\n")
     assert result.return_value == 0

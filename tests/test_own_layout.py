@@ -10,6 +10,7 @@ from wizard.disk.filesystems import filesystems
 from wizard.disk.layout import FILESYSTEMS, Layout, layouts, load
 from wizard.disk.rules import DOS_LIMIT_GIB, Refusal, refusals
 from wizard.disk.sizes import parse_mib, said, written
+from wizard.disk.typed import typed
 from wizard.plan.defaults import layout_unfit
 from wizard.recipe import Disk, Target
 
@@ -150,6 +151,14 @@ def test_an_mbr_reaches_two_tebibytes() -> None:
     assert refused(disk(ROOT), "pv", gib=DOS_LIMIT_GIB) == []
     assert [one.field for one in refused(disk(ROOT), "pv", gib=DOS_LIMIT_GIB + 1)] == ["gib"]
     assert refused(disk(BIOS, ESP, ROOT, table="gpt"), "both", gib=DOS_LIMIT_GIB + 1) == []
+
+
+def test_more_than_a_volume_can_have_is_refused_when_typed_and_when_added_up() -> None:
+    layout = load("gpt-split")
+    with pytest.raises(ValueError, match="at most"):
+        typed(layout, 2, "size_mib", "99999T")
+    large = typed(typed(layout, 2, "size_mib", "9T"), 3, "size_mib", "9T")
+    assert [one.field for one in refused(large, "both")] == ["gib"]
 
 
 def test_content_that_a_partition_cannot_hold_is_refused_where_it_would_lie() -> None:

@@ -107,6 +107,11 @@ def test_a_misspelt_key_is_not_also_called_missing() -> None:
     ]
 
 
+def test_a_key_outside_of_its_table_is_told_where_it_belongs() -> None:
+    found = {one.place: one.suggestion for one in problems_of({"name": "web", "region": "us-east-1"})}
+    assert found["region"] == "target.region"
+
+
 @pytest.mark.parametrize("missing", ["name", "target.region", "target.arch"])
 def test_the_three_needed_answers_are_asked_for_by_name(missing: str) -> None:
     given_answers = answers()

@@ -17,6 +17,7 @@ from screens.partitions.fields import Chosen
 from screens.partitions.map import PartitionMap
 from screens.partitions.screen import PartitionsScreen
 from screens.partitions.words import step
+from screens.review import blockers
 from wizard import draft, questions
 from wizard.disk.layout import Layout, load
 from wizard.recipe import dumps, from_answers
@@ -252,6 +253,10 @@ async def test_choosing_ones_own_where_there_is_none_yet_opens_the_editor() -> N
         await press(pilot, "enter")
         assert layout(pilot).partitions == load("single-ext4").partitions
         assert "disk.layout" not in wizard(pilot).answers
+
+
+def test_ones_own_without_any_partition_blocks_the_build() -> None:
+    assert [one.place for one in blockers({**HVM, "disk.layout": "own"})] == ["disk.layout"]
 
 
 async def test_a_recipes_partitions_come_out_of_the_editor_as_they_went_in() -> None:

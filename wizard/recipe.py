@@ -319,7 +319,8 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
     match detail["type"]:
         case "extra_forbidden":
             known = _fields_at(location[:-1])
-            return Problem(place, "nobody knows this key.", nearest(str(location[-1]), known))
+            elsewhere = _table_with(place) if len(location) == 1 else None
+            return Problem(place, "nobody knows this key.", elsewhere or nearest(str(location[-1]), known))
         case "missing":
             return Problem(place, "is needed and not given.")
         case "literal_error":
@@ -363,6 +364,11 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
             return []
         model = tables[0]
     return list(model.model_fields)
+
+
+def _table_with(key: str) -> str | None:
+    """Where a key that stands outside of every table belongs: "region" into "target.region"."""
+    return next((f"{table}.{key}" for table in Recipe.model_fields if key in _fields_at((table,))), None)
 
 
 def _parts_of(annotation: Any) -> Iterator[type]:

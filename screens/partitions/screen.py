@@ -82,7 +82,7 @@ class PartitionsScreen(Screen[Layout]):
         return self.history.layout
 
     def compose(self) -> ComposeResult:
-        words = f"Partitions, from {self._subject.origin}, to start {self._subject.starts}"
+        words = f"Partitions, from {self._subject.origin}, for {self._subject.starts}"
         yield Static(plain(words), classes="title", markup=False)
         yield PartitionMap()
         yield Static("", classes="table", markup=False)

@@ -13,6 +13,11 @@ from wizard.explain.text import failures_in, reached
 MOST_BYTES = 16 << 20
 """Of a longer file the end is read: what a log was about stands there."""
 
+UNKNOWN = (
+    "Nothing in it is known to be wrong. It is not the whole console of a machine either: if it is a part of one, "
+    "give all of it (`aws ec2 get-console-output --latest --output text --instance-id ID`)."
+)
+
 
 @click.command(help="Explains a console log, an error text or a build log; `-` is standard input.")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -56,5 +61,5 @@ def _explanations(raw: bytes) -> list[Explanation]:
 
 def _as_text(found: list[Explanation], phase: str | None) -> str:
     lines = [f"A machine's console; the last that it reached: {phase}."] if phase else []
-    lines += [card(one, width=80) for one in found] or ["Nothing in it is known to be wrong."]
+    lines += [card(one, width=80) for one in found] or ["Nothing in it is known to be wrong." if phase else UNKNOWN]
     return "\n\n".join(lines)

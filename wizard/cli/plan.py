@@ -1,6 +1,7 @@
 """`ami-wizard plan`."""
 
 import datetime
+import json
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ def plan(recipe: Path, as_script: bool, as_json: bool, as_policy: bool) -> int:
     if as_json:
         print_json(steps.plan_as_dict(made))
     elif as_policy:
-        print_json(policy.policy(made))
+        click.echo(json.dumps(policy.policy(made), indent=2))
     elif as_script:
         click.echo(script.script(made))
     else:

@@ -121,7 +121,8 @@ def load(name: str) -> Layout:
         return layout(name, table)
     swap = {"name": "swap", "filesystem": "swap", **table["swap"]}
     *before, last = table["partition"]
-    title = f"{table['title']}, with swap"
+    title = table["title"].replace(" root,", " root and swap,", 1)
+    title = title if "swap" in title else f"{title}, with swap"
     return layout(name, {**table, "title": title, "partition": [*before, swap, last]})
 
 

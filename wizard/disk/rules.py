@@ -9,7 +9,7 @@ from wizard.disk.filesystems import filesystem, filesystems
 from wizard.disk.image import notes
 from wizard.disk.layout import Layout, Partition
 from wizard.disk.own import CLASHES, boot_modes
-from wizard.recipe import Target
+from wizard.recipe import MOST_GIB, Target
 from wizard.targets import akis, live, pvgrub, target
 
 Field = Literal[
@@ -61,6 +61,10 @@ def refusals(
         yield from _of_size(at, part, is_last=at == len(layout.partitions) - 1)
     yield from _of_sameness(layout)
     yield from _of_table(layout, gib)
+    if layout.partitions[-1].start_mib >= MOST_GIB * 1024:
+        yield Refusal(
+            None, "gib", f"A volume has {MOST_GIB} GiB at most, and the others leave nothing to the last one."
+        )
     root = layout.at("/")
     if root is None:
         yield Refusal(None, "partitions", "No partition is mounted at /: the system needs a root file system.")

@@ -60,7 +60,7 @@ def typed(layout: Layout, at: int, field: Field, text: str) -> Layout:
     text = text.strip()
     match field:
         case "size_mib":
-            return edits.resize(layout, at, parse_mib(text))
+            return edits.resize(layout, at, _checked(field, parse_mib(text)))
         case "number":
             return edits.with_number(layout, at, int(_checked(field, _whole(text))))
         case "mount":

@@ -19,13 +19,24 @@ def failures_in(raw: bytes) -> list[Failure]:
         found.append(Failure(verdict.code, evidence=verdict.last_words, phase=verdict.phase, said="nothing"))
     if complaints := troubles(text):
         found.append(Failure("proof-kernel-troubles", evidence=complaints[:MOST_LINES], count=len(complaints)))
-    return found or _by_catalogue(text)
+    return found or _by_catalogue(text) or _of_excerpt(console)
 
 
 def reached(raw: bytes) -> str | None:
     """The last phase of a machine's start that a text speaks of; None where it is no console."""
     phase = last_phase(Consoles(readable(raw)))
     return None if phase == "nothing" else phase
+
+
+def _of_excerpt(console: Consoles) -> list[Failure]:
+    """By a line that was copied out of a console, as people do, without those that would tell that it is one."""
+    verdict = judge(console, "login", float("inf"))
+    if verdict is None or not verdict.code:
+        return []
+    # GRUB begins every complaint with "error:", as other programs do: that alone tells nothing.
+    if verdict.code == "proof-kernel-not-loaded" and "xc_dom" not in console.guest:
+        return []
+    return [Failure(verdict.code, evidence=verdict.last_words, phase="not in this text", said="nothing")]
 
 
 def _by_catalogue(text: str) -> list[Failure]:

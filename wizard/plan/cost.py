@@ -14,10 +14,10 @@ def estimate(stored: int, puts: int) -> str:
     monthly = stored / GIB * prices["snapshot_gib_month"]
     once = puts / 1000 * prices["put_thousand"]
     return (
-        f"about {_dollars(monthly)} a month while it is kept, and {_dollars(once)} once for sending it "
+        f"{_dollars(monthly)} a month while it is kept, and {_dollars(once)} once for sending it "
         f"(an estimate, by the prices of {prices['region']} on {prices['date']})"
     )
 
 
 def _dollars(amount: float) -> str:
-    return f"${amount:.2f}" if amount >= 0.01 else "less than $0.01"
+    return f"about ${amount:.2f}" if amount >= 0.01 else "less than $0.01"

@@ -204,7 +204,7 @@ def _no_kernel_inside(recipe: Recipe) -> Iterator[Problem]:
         kernel_of(find(recipe.distro, recipe.target))
     except Failure as failure:
         if failure.code == "no-kernel-in-userland":
-            yield Problem("kernel.source", explain(failure).what, "files")
+            yield Problem("kernel.source", f'{explain(failure).what} Give your own (source = "files").')
 
 
 def _unknown_layout(recipe: Recipe) -> Iterator[Problem]:

@@ -24,6 +24,9 @@ def distro(answers: Answers, width: int) -> Iterator[str]:
     recipe = questions.recipe(answers)
     layout = layout_of(answers)
     yield from _found(recipe, width) if recipe.distro.source else _packages(recipe, layout, width)
+    if unproved := distros.of(recipe).unproved:
+        yield ""
+        yield from textwrap.wrap(f"Not yet proved: {unproved}", width)
     yield ""
     yield "The system is told"
     given = recipe.system
