@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from wizard import host
+from wizard.boot import grub
 from wizard.plan.script import PRELUDE
 
 from .kernels import place
@@ -18,17 +19,23 @@ SIZES_MIB = {"small": 320, "debian": 400}
 """Sparse; mkfs.xfs makes none below 300."""
 DEBIAN_PACKAGES = ("systemd-sysv", "udev", "dbus", "openssh-server", "openssh-client", "iproute2")
 APPLETS = ("mount", "reboot", "sed", "sleep", "sync", "tr", "uname", "usleep")
+ESP_MIB = 8
 MENU = "default 0\ntimeout 0\n\ntitle small\n    root (hd0,0)\n    kernel /boot/vmlinuz {arguments}\n"
 
 
 @cache
-def disk(userland: str, filesystem: str = "ext4", menu_arguments: str = "", table: str = "dos") -> Path:
+def disk(
+    userland: str, filesystem: str = "ext4", menu_arguments: str = "", table: str = "dos", uefi_arguments: str = ""
+) -> Path:
     """A disk image to make copies of: `userland` is "small" or "debian".
 
-    With `menu_arguments` it has a menu.lst that starts /boot/vmlinuz with them; the kernel is put in later.
+    With `menu_arguments` it has a menu.lst that starts /boot/vmlinuz with them, with `uefi_arguments` an EFI system
+    partition with GRUB that does so; the kernel is put in later.
     ext4 is without a journal, so that what the machine has written can be read from outside at once.
     """
-    special = ("-menu" if menu_arguments else "") + ("-gpt" if table == "gpt" else "")
+    special = (
+        ("-menu" if menu_arguments else "") + ("-gpt" if table == "gpt" else "") + ("-uefi" if uefi_arguments else "")
+    )
     image = place() / f"{userland}-{filesystem}{special}.img"
     tree = place() / f"tree-{image.stem}"
     _shell(f"as_root rm -rf {tree}")
@@ -40,10 +47,15 @@ def disk(userland: str, filesystem: str = "ext4", menu_arguments: str = "", tabl
         (tree / "boot/grub").mkdir(parents=True)
         (tree / "boot/grub/menu.lst").write_text(MENU.format(arguments=menu_arguments))
     size = SIZES_MIB[userland]
-    _shell(f"rm -f {image}; truncate -s {size + START_MIB + 2}M {image}")
+    _shell(f"rm -f {image}; truncate -s {size + START_MIB + ESP_MIB + 2}M {image}")
     kind = {"dos": "type=83, bootable", "gpt": "type=linux"}[table]
-    _shell(f"echo 'label: {table}\nstart={START_MIB}MiB, size={size}MiB, {kind}' | sfdisk --quiet {image}")
+    partitions = [f"label: {table}", f"start={START_MIB}MiB, size={size}MiB, {kind}"]
+    if uefi_arguments:
+        partitions.append(f"start={START_MIB + size}MiB, size={ESP_MIB}MiB, type=uefi")
+    _shell(f"sfdisk --quiet {image} <<'END'\n{chr(10).join(partitions)}\nEND")
     _make_filesystem(filesystem, tree, image, size)
+    if uefi_arguments:
+        _make_esp(image, START_MIB + size, uefi_arguments)
     _shell(f"as_root rm -rf {tree}")
     return image
 
@@ -58,6 +70,17 @@ def _make_filesystem(filesystem: str, tree: Path, image: Path, size_mib: int) ->
     fill = {"btrfs": f"mkfs.btrfs -q --rootdir {tree} {part} > /dev/null", "xfs": f"mkfs.xfs -q -p {prototype} {part}"}
     _shell(f"rm -f {part}; truncate -s {size_mib}M {part}; as_root {fill[filesystem]}")
     _shell(f"dd if={part} of={image} bs=1M seek={START_MIB} conv=notrunc,sparse status=none; rm {part}")
+
+
+def _make_esp(image: Path, start_mib: int, arguments: str) -> None:
+    """GRUB with the modules that our images' GRUB has, told at once what to start."""
+    config, program = place() / "early.cfg", place() / "BOOTX64.EFI"
+    config.write_text(f"search --no-floppy --file --set=root /boot/vmlinuz\nlinux /boot/vmlinuz {arguments}\nboot\n")
+    folder, modules = f"{grub.GRUB_FOLDER}/x86_64-efi", " ".join(grub.MODULES)
+    _shell(f"grub-mkimage -O x86_64-efi -d {folder} -c {config} -p /EFI/BOOT -o {program} {modules}")
+    esp = f"{image}@@{start_mib}M"
+    _shell(f"mformat -i {esp} -T {ESP_MIB * 2048} -v ESP ::")
+    _shell(f"mmd -i {esp} ::EFI ::EFI/BOOT && mcopy -i {esp} {program} ::EFI/BOOT/BOOTX64.EFI")
 
 
 def _xfs_prototype(folder: Path) -> str:

@@ -16,10 +16,13 @@ from .cases import Case
 TIMEOUT = {"xen": 150, "small": 60, "debian": 240}
 """Seconds.  The bases come up in 19, 4 and 16 s on an idle machine with two CPUs."""
 
+DIRECT_ARGUMENTS = "root=/dev/nvme0n1p1 console=ttyS0 ro"
+
 ATTEMPTS = 3
 """A boot that says nothing of the kernel, because the lab failed, is tried again; so is one that surprises."""
 
 _REPORT = re.compile(r"LAB-REPORT .* end$", re.MULTILINE)
+_MULTI_USER = re.compile(r"Reached target (Multi-User System|multi-user\.target)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ def outcome(verdict: Verdict, console: str, on_disk: str) -> tuple[str, str]:
         return "came up", "none"
     if reached(Consoles(console), "login"):
         return "a login prompt, but no network service started", "access"
+    if _MULTI_USER.search(console):
+        return "all of systemd came up, but no service could be started", "access"
     if verdict.came_up is None:
         raise LabFailed(f"{verdict.reason}: {' | '.join(verdict.last_words)}")
     return verdict.reason, "boot"
@@ -89,11 +94,13 @@ def _once(case: Case, kernel: Path) -> Outcome:
     if is_pv:
         image = disks.copy_of(disks.disk(case.userland, case.root, "root=/dev/xvda1 console=hvc0 ro"), kernel)
         command = machine.paravirtual(xen_bundle(), image, logs, keeps=True)
+    elif case.firmware == "uefi":
+        # Handed over by QEMU, a kernel that UEFI cannot start would be started in another way.
+        image = disks.copy_of(disks.disk(case.userland, case.root, "", "gpt", DIRECT_ARGUMENTS), kernel)
+        command = machine.nvme(image, logs, uefi_variables=_uefi_variables(), keeps=True)
     else:
         image = disks.copy_of(disks.disk(case.userland, case.root, table=case.table), None)
-        variables = _uefi_variables() if case.firmware == "uefi" else None
-        arguments = "root=/dev/nvme0n1p1 console=ttyS0 ro"
-        command = machine.direct(kernel, arguments, image, logs, uefi_variables=variables, keeps=True)
+        command = machine.direct(kernel, DIRECT_ARGUMENTS, image, logs, keeps=True)
     done: Boot = boot(command, logs, until="report", timeout=TIMEOUT["xen" if is_pv else case.userland])
     on_disk = disks.report_in(image) if case.root == "ext4" else ""
     words, severity = outcome(done.verdict, done.console, on_disk)
