@@ -68,6 +68,13 @@ def test_one_line_copied_out_of_a_console_is_explained(line: str, code: str) -> 
     assert codes(said("-", "--json", given=line)) == [code]
 
 
+def test_of_pv_grub_the_kernel_that_did_not_load_decides_and_not_the_fallback() -> None:
+    console = "kernel /vmlinuz ro\nxc_dom_parse_image returned -1\n\nError 9: Unknown boot failure\n"
+    assert codes(said("-", "--json", given=f"{console}  Booting 'Fallback'\n\nError 15: File not found\n")) == [
+        "proof-kernel-not-loaded"
+    ]
+
+
 def test_another_programs_error_is_not_taken_for_a_boot_loaders() -> None:
     assert codes(said("-", "--json", given="error: pathspec 'x' did not match\n")) == []
 
