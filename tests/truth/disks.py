@@ -44,7 +44,7 @@ def disk(
     else:
         _debian_tree(tree)
     if menu_arguments:
-        (tree / "boot/grub").mkdir(parents=True)
+        (tree / "boot/grub").mkdir(parents=True, exist_ok=True)
         (tree / "boot/grub/menu.lst").write_text(MENU.format(arguments=menu_arguments))
     size = SIZES_MIB[userland]
     _shell(f"rm -f {image}; truncate -s {size + START_MIB + ESP_MIB + 2}M {image}")
@@ -112,7 +112,7 @@ def report_in(image: Path) -> str:
 
 
 def _small_tree(tree: Path) -> None:
-    for folder in ("bin", "sbin", "dev", "proc", "sys"):
+    for folder in ("bin", "boot", "sbin", "dev", "proc", "sys"):
         (tree / folder).mkdir(parents=True)
     shutil.copy(BUSYBOX, tree / "bin/busybox")
     for name in APPLETS:
