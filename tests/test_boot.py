@@ -14,6 +14,7 @@ from real_builds import CLASSIC, RECIPE, ami_wizard, build, digest, recipe_file
 from wizard.boot.lab import machine
 from wizard.boot.lab.bundle import xen_bundle
 from wizard.boot.lab.run import Boot, boot
+from wizard.boot.proof.image import is_bare
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,8 @@ def started(image: Path, kind: str, folder: Path) -> Boot:
     """The image in a machine like EC2's ("bios", "uefi" or "pv"), until it asks for a login or has failed."""
     logs = machine.Logs(folder / f"{kind}-guest.log", folder / f"{kind}-lab.log")
     if kind == "pv":
-        return boot(machine.paravirtual(xen_bundle(), image, logs), logs, until="login", timeout=400)
+        device = "xvda1" if is_bare(image) else "xvda"
+        return boot(machine.paravirtual(xen_bundle(), image, logs, device=device), logs, until="login", timeout=400)
     variables = Path(shutil.copy(machine.OVMF_VARIABLES, folder / "vars.fd")) if kind == "uefi" else None
     return boot(machine.nvme(image, logs, uefi_variables=variables), logs, until="login", timeout=240)
 
