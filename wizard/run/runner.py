@@ -91,12 +91,20 @@ class Runner:
                 if heard is None:
                     self.emit("step_started", step=step.id, key=key)
                     self.emit("output", step=step.id, lines=["This has begun already; here is how it goes on."])
-                lines, heard = lines_behind(self.store.said(key), heard or 0)
-                if lines:
-                    self.emit("output", step=step.id, lines=lines)
+                heard = self._pass_on(step, key, heard or 0)
                 await asyncio.sleep(CLAIM_POLL_SECONDS)
             else:
+                if heard is not None:
+                    # What was said between the last look and the end.
+                    self._pass_on(step, key, heard)
                 return
+
+    def _pass_on(self, step: Step, key: str, heard: int) -> int:
+        """Shows what the other has said behind this place in its log; gives the place behind that."""
+        lines, behind = lines_behind(self.store.said(key), heard)
+        if lines:
+            self.emit("output", step=step.id, lines=lines)
+        return behind
 
     async def _make(self, step: Step, key: str, results: Mapping[str, Path]) -> Path:
         self.emit("step_started", step=step.id, key=key)
