@@ -15,6 +15,23 @@ def dracut() -> str:
     return f'hostonly="no"\nreproducible="yes"\nadd_drivers+=" {names} "\n'
 
 
+def initramfs_tools() -> dict[str, str]:
+    """Files below /etc/initramfs-tools: these drivers alone, and not all that a disk could hang on.
+
+    A hook takes them in without loading them: udev loads what the instance has.  Source: initramfs.conf(5),
+    initramfs-tools(7).
+    """
+    names = " ".join((*(row["name"] for row in _drivers()), *FILESYSTEMS))
+    hook = f"""\
+#!/bin/sh
+# What an EC2 instance may have; add what else this one needs, then: update-initramfs -u
+[ "$1" = prereqs ] && exit 0
+. /usr/share/initramfs-tools/hook-functions
+manual_add_modules {names}
+"""
+    return {"conf.d/ec2": "MODULES=list\n", "hooks/ec2": hook}
+
+
 def mkinitcpio() -> str:
     """/etc/mkinitcpio.conf.d/ec2.conf.  "?": a kernel may have it built in (mkinitcpio.conf(5))."""
     names = " ".join(f"'{name}?'" for name in (*(row["name"] for row in _drivers()), *FILESYSTEMS))
