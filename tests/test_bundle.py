@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from unbundle import KeyPair, is_signed_by, key_pair, listed, unbundle, value
 
-from tests.unbundle import KeyPair, is_signed_by, key_pair, listed, unbundle, value
 from wizard import presets
 from wizard.bundle.archive import data_size, tar_stream
 from wizard.bundle.keys import Sealed, ec2_key, new_secret, seal, signing_pair, unseal

@@ -1,4 +1,4 @@
-"""A bundle taken apart by other programs than those that made it: openssl, gzip and tar.  For the tests of S3 bundles."""
+"""An S3 bundle taken apart by other programs than those that made it: openssl, gzip and tar."""
 
 import hashlib
 import re

@@ -89,7 +89,7 @@ def as_failure(error: ClientError | BotoCoreError, operation: str, region: str) 
         code = _code_of_type(error, region)
         return Failure(code, evidence=[f"{type(error).__name__}: {error}"], operation=operation, region=region)
     theirs, message = aws_code(error), error.response.get("Error", {}).get("Message", "")
-    facts = {
+    facts: dict[str, object] = {
         "operation": operation,
         "region": region,
         "aws_code": theirs,
