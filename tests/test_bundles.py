@@ -525,7 +525,7 @@ def test_ec2_does_not_take_a_bundle_that_is_not_whole(wrong: str, work: Work, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", ["throttle", "reset", "500", "throttle,reset,500"])
+@pytest.mark.parametrize("names", ["throttle,reset,500"])
 def test_whatever_goes_wrong_the_bundle_arrives_whole(
     names: str, work: Work, folder: Path, user: KeyPair, tmp_path: Path
 ) -> None:

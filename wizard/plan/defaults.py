@@ -128,14 +128,16 @@ def _bundle_problems(recipe: Recipe) -> Iterator[Problem]:
             keys.signing_pair(Path(given.certificate), Path(given.private_key))
         keys.ec2_key(recipe.target.region, Path(given.ec2_certificate) if given.ec2_certificate else None)
     except Failure as failure:
+        said = explain(failure)
         is_ec2_s = failure.code == "no-ec2-certificate" or failure.facts.get("path") == given.ec2_certificate
         key = "ec2_certificate" if is_ec2_s else "private_key" if "key" in failure.code else "certificate"
-        yield Problem(f"bundle.{key}", explain(failure).what)
+        yield Problem(f"bundle.{key}", f"{said.what} {said.do[0]}")
 
 
 BUNDLE_NEEDS = {
     "bucket": "the name of a bucket of yours in the AMI's region",
-    "certificate": "the PEM file of your account's X.509 certificate",
+    "certificate": "the PEM file of your account's X.509 certificate; `openssl req -x509 -newkey rsa:2048 -nodes "
+    "-days 3650 -subj /CN=ami -keyout pk.pem -out cert.pem` makes one, with its key",
     "private_key": "the PEM file of the key that belongs to the certificate",
 }
 

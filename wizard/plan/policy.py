@@ -89,14 +89,14 @@ def _of_encryption(action: UploadSnapshot) -> Statement:
 
 
 def _of_bundle(action: UploadBundle) -> Iterator[Statement]:
-    """For the objects of this build alone, by their names."""
-    objects = f"{_bucket(action)}/{action.base}.*"
+    """For the objects of this build alone, by their names: each begins with the build's, and what its tag adds."""
+    objects = f"{_bucket(action)}/{action.base}*"
     yield {
         "Sid": "ListBundle",
         "Effect": "Allow",
         "Action": "s3:ListBucketVersions",
         "Resource": _bucket(action),
-        "Condition": {"StringEquals": {"s3:prefix": f"{action.base}."}},
+        "Condition": {"StringLike": {"s3:prefix": f"{action.base}*"}},
     }
     yield {
         "Sid": "WriteBundle",
