@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 from wizard.cloud.practice.messages import Refusal, Request, Response
@@ -90,7 +90,8 @@ def refused(refusal: Refusal, bucket: str = "") -> Response:
 
 
 def _subresource(request: Request) -> str:
-    return next((name for name in SUBRESOURCES if re.search(rf"[?&]{name}(=|&|$)", request.target)), "")
+    """What of a bucket or object a request is about: a name in its query that has no value, such as `location`."""
+    return next((name for name in urlsplit(request.target).query.split("&") if "=" not in name), "")
 
 
 # Buckets
@@ -256,8 +257,6 @@ def _data(record: Path) -> Path:
 def _texts(body: bytes, tag: str) -> list[str]:
     return [str(element.text) for element in fromstring(body).iter(f"{{{NAMESPACE}}}{tag}")]
 
-
-SUBRESOURCES = ("location", "ownershipControls", "versions", "delete")
 
 OPERATIONS: Mapping[tuple[str, str, str], Callable[..., Response]] = {
     ("PUT", "bucket", ""): create_bucket,
