@@ -37,6 +37,11 @@ Address = Annotated[str, StringConstraints(pattern=r"^(https?://|ftp://|file:/|c
 KmsKey = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[A-Za-z0-9/_-]+$")
 ]
+# Source: Amazon S3 User Guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects" (safe characters).
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Prefix = Annotated[
+    str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+]
 Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
@@ -173,6 +178,20 @@ class System(Table):
     metadata: Literal["script", "cloud-init"] = "script"
 
 
+class Bundle(Table):
+    """Where the bundle of an S3-backed AMI is put, and the account's X.509 pair that it is signed with.
+
+    Paths of PEM files are absolute once a recipe is loaded.  `prefix`: where in the bucket, a folder named as the AMI
+    otherwise; `ec2_certificate`: EC2's own, for a region of which it is not known here.
+    """
+
+    bucket: BucketName | None = None
+    prefix: Prefix | None = None
+    certificate: Line | None = None
+    private_key: Line | None = None
+    ec2_certificate: Line | None = None
+
+
 class Recipe(Table):
     """A complete, shareable description of a build.
 
@@ -186,6 +205,7 @@ class Recipe(Table):
     disk: Disk = Disk()
     distro: Distro = Distro()
     system: System = System()
+    bundle: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +275,18 @@ def _with_absolute_paths(recipe: Recipe, folder: Path | None) -> Recipe:
     tables = {}
     for table, names in PATHS.items():
         given = getattr(recipe, table)
+        if given is None:
+            continue
         paths = {name: str(folder / _at_home(value)) for name in names if (value := getattr(given, name)) is not None}
         tables[table] = given.model_copy(update=paths)
     return recipe.model_copy(update=tables)
 
 
-PATHS = {"kernel": ("image", "config", "modules"), "distro": ("source",)}
+PATHS = {
+    "kernel": ("image", "config", "modules"),
+    "distro": ("source",),
+    "bundle": ("certificate", "private_key", "ec2_certificate"),
+}
 """The answers that are paths, by their table."""
 
 
@@ -400,6 +426,7 @@ RULES = {
 EXAMPLES = {
     "target.aki": "aki-5c21674b",
     "target.kms_key": "arn:aws:kms:us-east-1:123456789012:key/0f3a5c1e-2b4d-4c6e-8f90-a1b2c3d4e5f6",
+    "bundle.prefix": "images/web",
     "distro.checksum": "sha256: and the 64 digits that `sha256sum` prints",
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",

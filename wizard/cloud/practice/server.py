@@ -1,4 +1,4 @@
-"""The practice cloud's server: HTTP on loopback; EBS direct and images are ours, every other operation is moto's.
+"""The practice cloud's server: HTTP on loopback; EBS direct, S3 and images are ours, every other operation is moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import ebs, ec2
+from wizard.cloud.practice import ebs, ec2, s3
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
@@ -46,6 +46,8 @@ def answer(folder: Path, request: Request) -> Response:
             return ebs.answer(region, request)
         with _one_at_a_time:
             return ebs.answer(region, request)
+    if signed["service"] == "s3":
+        return s3.answer(folder, signed["region"], request)
     if signed["service"] == "ec2":
         action = parse_qs(request.body.decode()).get("Action", [""])[0]
         if action in ec2.OPERATIONS:
@@ -59,27 +61,31 @@ def refusal_of(fault: str | None, request: Request) -> Response | None:
     if fault not in REFUSALS:
         return None
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
-    is_ebs = signed is not None and signed["service"] == "ebs"
-    refusal = REFUSALS[fault][0 if is_ebs else 1]
-    return ebs.refused(refusal) if is_ebs else ec2.refused(refusal)
+    service = signed["service"] if signed else ""
+    place, refused = {"ebs": (0, ebs.refused), "s3": (2, s3.refused)}.get(service, (1, ec2.refused))
+    return refused(REFUSALS[fault][place])
 
 
-# Sources of the codes: EBS direct API Reference, "Common errors"; EC2 API Reference, "Error codes".
+# Sources of the codes: EBS direct API Reference, "Common errors"; EC2 API Reference, "Error codes"; S3 API Reference,
+# "Error responses".
 REFUSALS = {
     "throttle": (
         Refusal("RequestThrottledException", "The number of API requests has exceeded the maximum allowed."),
         Refusal("RequestLimitExceeded", "Request limit exceeded.", status=503),
+        Refusal("SlowDown", "Please reduce your request rate.", status=503),
     ),
     "500": (
         Refusal("InternalServerException", "An internal error has occurred.", status=500),
         Refusal("InternalError", "An internal error has occurred", status=500),
+        Refusal("InternalError", "We encountered an internal error. Please try again.", status=500),
     ),
     "expire": (
         Refusal("ExpiredTokenException", "The security token included in the request is expired", status=403),
         Refusal("RequestExpired", "Request has expired."),
+        Refusal("ExpiredToken", "The provided token has expired."),
     ),
 }
-"""For EBS direct, and for the services of the query protocol."""
+"""For EBS direct, for the services of the query protocol, for S3."""
 
 
 def by_moto(request: Request) -> Response:
