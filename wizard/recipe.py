@@ -23,7 +23,7 @@ Storage = Literal["ebs", "s3"]
 Init = Literal["systemd", "openrc"]
 BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
 
-# Source of the name's rule: the RegisterImage API reference (FACTS.md §4).
+# Source of the name's rule: the RegisterImage API reference.
 AmiName = Annotated[str, StringConstraints(min_length=3, max_length=128, pattern=r"^[A-Za-z0-9()\[\] ./\-'@_]+$")]
 Hostname = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,62})(\.[a-zA-Z0-9-]{1,63})*$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:~/=-]*$")]

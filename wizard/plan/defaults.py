@@ -15,6 +15,7 @@ from wizard.distro.content import least_mib
 from wizard.distro.distros import Distro
 from wizard.distro.own.found import Found, find, init_of, kernel_of
 from wizard.explain import Failure, explain
+from wizard.plan import kernel as kernels
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -303,6 +304,19 @@ def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
         path = getattr(kernel, name)
         if path and not Path(path).exists():
             yield Problem(f"kernel.{name}", f"there is no {path}.")
+    if kernel.image and Path(kernel.image).exists():
+        yield from _no_kernel(kernel.image)
+
+
+def _no_kernel(path: str) -> Iterator[Problem]:
+    """A file that holds no kernel, or a damaged one."""
+    try:
+        image = kernels.read(path).image
+    except Failure as failure:
+        yield Problem("kernel.image", explain(failure).what)
+        return
+    if image is None:
+        yield Problem("kernel.image", f"{path} is a kernel's config, not a kernel.")
 
 
 def fitting_layouts(where: Target) -> list[str]:

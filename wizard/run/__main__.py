@@ -129,7 +129,7 @@ def _stop_on_signals(task: "asyncio.Future[Any]", cancelled: threading.Event) ->
 
 
 def _summary(build: Build, results: dict[str, Path]) -> dict[str, Any]:
-    """What the last event says: CONTRACT.md's fields, as far as the plan went."""
+    """What the last event says: the same fields, as far as the plan went."""
     summary: dict[str, Any] = {"region": build.recipe().target.region}
     if image := results.get("image"):
         summary["image"] = str(image / "disk.img")

@@ -22,6 +22,7 @@ from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
 from wizard.cloud.practice.state import save
+from wizard.cloud.practice.traffic import Traffic
 
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)/(?P<service>[a-z0-9-]+)/")
 
@@ -36,8 +37,6 @@ _one_at_a_time = threading.Lock()
 
 def answer(folder: Path, request: Request) -> Response:
     """Routes by what the request was signed for, as AWS does by host name."""
-    if request.path == HEALTH:
-        return Response(200, json.dumps({"folder": str(folder), "pid": os.getpid()}).encode())
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
     if signed is None:
         return Response(403, b'{"Message": "The request is not signed."}')
@@ -116,11 +115,16 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     folder: Path
     faults: Faults
+    traffic: Traffic
 
     def respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = Request(self.command, self.path, self.headers, body)
-        fault = None if request.path == HEALTH else self.faults.draw()
+        if request.path == HEALTH:
+            self._send(self._health())
+            return
+        time.sleep(self.faults.delay())
+        fault = self.faults.draw()
         if fault == "reset" and self.faults.is_before():
             self.close_connection = True
             return
@@ -131,9 +135,17 @@ class Handler(BaseHTTPRequestHandler):
         except Exception:  # noqa: BLE001  a mistake in here is an answer too, and stands in the log
             traceback.print_exc()
             response = Response(500, b'{"Message": "The practice cloud failed; see its server.log."}')
+        self.traffic.note(request.method, request.path, len(body), response.status)
         if fault == "reset":
             self.close_connection = True
             return
+        self._send(response)
+
+    def _health(self) -> Response:
+        about = {"folder": str(self.folder), "pid": os.getpid(), "traffic": self.traffic.as_dict()}
+        return Response(200, json.dumps(about).encode())
+
+    def _send(self, response: Response) -> None:
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
@@ -157,7 +169,7 @@ class Server(ThreadingHTTPServer):
 
 def serve(folder: Path) -> None:
     """Serves the cloud kept in `folder` on a free port of loopback, until nobody holds the users' lock."""
-    handler = type("FolderHandler", (Handler,), {"folder": folder, "faults": Faults(folder)})
+    handler = type("FolderHandler", (Handler,), {"folder": folder, "faults": Faults(folder), "traffic": Traffic()})
     server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     save(folder / SERVER_FILE, {"pid": os.getpid(), "port": server.server_port})
