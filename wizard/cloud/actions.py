@@ -8,9 +8,22 @@ from wizard.cloud import blocks, images, snapshot
 from wizard.cloud.blocks import BLOCK, GIB
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import block_putter, client, identity, key_in_use
+from wizard.cloud.volume import actions as volume_actions
+from wizard.cloud.volume import volumes
 from wizard.explain import Failure
 from wizard.plan.cost import estimate
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, CloudAction, RegisterImage, UploadSnapshot, fill
+from wizard.plan.steps import (
+    BUILD_TAG,
+    IMAGE_TAG,
+    CheckAccount,
+    CloudAction,
+    RegisterImage,
+    SnapshotByVolume,
+    SnapshotVolume,
+    UploadSnapshot,
+    UseSnapshot,
+    fill,
+)
 from wizard.run.journal import Journal
 
 
@@ -50,6 +63,8 @@ def _perform(
             return _check_account(endpoint, action)
         case UploadSnapshot():
             return _upload(endpoint, action, work, journal, progress, cancelled)
+        case SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
+            return volume_actions.perform(endpoint, action, work, journal, progress, cancelled)
         case RegisterImage():
             return _register(endpoint, action, work, journal, cancelled)
 
@@ -95,6 +110,7 @@ def _upload(
     # Of other answers to the same build: nobody will go on with those.
     for other in others:
         snapshot.discard_unfinished(ec2, other)
+        volumes.discard(ec2, other)
     snapshot_id = snapshot.upload(
         image,
         put=block_putter(action.region, endpoint),

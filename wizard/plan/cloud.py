@@ -2,6 +2,7 @@
 
 from wizard.plan.defaults import Choices
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, RegisterImage, Step, UploadSnapshot
+from wizard.plan.volume import volume_step
 from wizard.recipe import Recipe
 from wizard.targets import target
 from wizard.targets.target import Abilities
@@ -34,7 +35,7 @@ def cloud_steps(
     region = recipe.target.region
     tags = {"Name": recipe.name, BUILD_TAG: build}
     parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image})
-    upload = Step(
+    upload = volume_step(recipe, build, tags, after) or Step(
         "snapshot",
         "Upload the image to an EBS snapshot",
         "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
+from wizard.plan import volume_script
 from wizard.plan.steps import (
     NO_SNAPSHOT,
     Action,
@@ -16,8 +17,11 @@ from wizard.plan.steps import (
     ProveImage,
     RegisterImage,
     Run,
+    SnapshotByVolume,
+    SnapshotVolume,
     Step,
     UploadSnapshot,
+    UseSnapshot,
     Way,
     Write,
     fill,
@@ -89,6 +93,8 @@ def action_script(action: Action) -> str:
             return _check_account(action)
         case UploadSnapshot():
             return _upload(action)
+        case SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
+            return volume_script.action_script(action)
         case RegisterImage():
             return _register(action)
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Way = Literal["pv", "bios", "uefi"]
 """How an image is started: as a paravirtual guest of Xen, or like a PC or server by its firmware."""
@@ -83,6 +83,60 @@ class UploadSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class FarEnd:
+    """The instance that writes a volume, and how ssh reaches it.
+
+    `ssh` is "user@host" or "host"; where it is empty, the address that AWS names and the user of AWS's own images.
+    `ssh_key` is an identity file; where it is empty ssh chooses, and so it does with a `ssh_port` of None.
+    """
+
+    instance: str
+    ssh: str = ""
+    ssh_key: str = ""
+    ssh_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotByVolume:
+    """An image file to an EBS snapshot by way of a volume; the snapshot's id goes to the file `saves`.
+
+    The volume is created, attached to the instance of `far_end`, written there, detached and deleted in the end.
+    `encryption`: CreateVolume's `Encrypted` and `KmsKeyId`, or nothing.
+    """
+
+    region: str
+    image: str
+    saves: str
+    description: str
+    tags: Mapping[str, str]
+    far_end: FarEnd
+    encryption: Mapping[str, Any] = field(default_factory=dict)
+
+    UNKEYED: ClassVar = frozenset({"far_end"})
+    """Who writes the volume changes nothing about the snapshot: work goes on with another address or key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVolume:
+    """A snapshot of a volume that the user wrote, and that stays as it is; its id goes to the file `saves`."""
+
+    region: str
+    volume: str
+    saves: str
+    description: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UseSnapshot:
+    """A snapshot that exists already and stays as it is: it must be complete.  Its id goes to the file `saves`."""
+
+    region: str
+    snapshot: str
+    saves: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterImage:
     """RegisterImage with these parameters; `<snapshot>` in them stands for the id in the file `snapshot`."""
 
@@ -93,8 +147,9 @@ class RegisterImage:
     build: str
 
 
-Action = Run | Write | ProveImage | CheckAccount | UploadSnapshot | RegisterImage
-CloudAction = CheckAccount | UploadSnapshot | RegisterImage
+VolumeAction = SnapshotByVolume | SnapshotVolume | UseSnapshot
+CloudAction = CheckAccount | UploadSnapshot | VolumeAction | RegisterImage
+Action = Run | Write | ProveImage | CloudAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +210,7 @@ class Plan:
         for step in self.steps:
             facts = {
                 "id": step.id,
-                "actions": [action_as_dict(action) for action in step.actions],
+                "actions": [_keyed(action) for action in step.actions],
                 "inputs": dict(sorted(step.inputs.items())),
                 "needs": [keys[need] for need in step.needs if need in kept],
                 "epoch": self.epoch,
@@ -175,6 +230,12 @@ class Plan:
 def action_as_dict(action: Action) -> dict[str, Any]:
     """An action as plain data, with its kind."""
     return {"action": _kind(action), **asdict(action)}
+
+
+def _keyed(action: Action) -> dict[str, Any]:
+    """What of an action decides on its result."""
+    unkeyed: frozenset[str] = getattr(action, "UNKEYED", frozenset())
+    return {name: value for name, value in action_as_dict(action).items() if name not in unkeyed}
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
