@@ -52,7 +52,7 @@ def running(folder: Path, environment: Mapping[str, str]) -> Iterator[Server]:
         # The package leaves this to systemd.
         Path("/run/sshd").mkdir(exist_ok=True)
     with (folder / "log").open("wb") as log:
-        command = [shutil.which("sshd", path="/usr/sbin:/sbin") or "sshd", "-D", "-e", "-f", folder / "config"]
+        command = [shutil.which("sshd", path="/usr/sbin:/sbin") or "sshd", "-D", "-e", "-f", str(folder / "config")]
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         _wait_for(server, port, folder / "log")

@@ -27,7 +27,7 @@ from wizard.cloud.practice.state import ACCOUNT, BLOCK, GIB
 THIS_MACHINE = "i-00000000000000001"
 """The instance that always runs: it stands for this machine."""
 
-SETTLING = 1.0
+SETTLING = 0.2
 """Seconds that it takes to create, attach or detach a volume: on AWS none of it is done at once."""
 
 ZEROS = bytes(BLOCK)
@@ -236,6 +236,12 @@ def describe_instances(region: Path, asked: Parameters) -> dict[str, Any]:
     return {"Reservations": [{"ReservationId": "r-00000000000000001", "OwnerId": ACCOUNT, "Instances": [shown]}]}
 
 
+def get_console_output(region: Path, asked: Parameters) -> dict[str, Any]:
+    """This machine's console is nobody's business: it has shown nothing yet."""
+    _check_instance(asked["InstanceId"])
+    return {"InstanceId": THIS_MACHINE, "Timestamp": state.timestamp(time.time())}
+
+
 def _check_instance(instance_id: str) -> None:
     if instance_id != THIS_MACHINE:
         raise Refusal("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
@@ -331,4 +337,5 @@ OPERATIONS: Mapping[str, Respond] = {
     "DescribeInstances": describe_instances,
     "DescribeVolumes": describe_volumes,
     "DetachVolume": detach_volume,
+    "GetConsoleOutput": get_console_output,
 }
