@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,9 +26,14 @@ from wizard.cloud.volume.actions import perform
 from wizard.cloud.volume.instance import Instance, id_of_this_machine
 from wizard.cloud.volume.ssh import learn_host_keys, ssh_command
 from wizard.explain import Failure, explain
+from wizard.plan.build import plan
 from wizard.plan.steps import BUILD_TAG, FarEnd, SnapshotByVolume
+from wizard.recipe import load
+from wizard.run import builds
 from wizard.run.journal import Journal
+from wizard.run.store import Store
 
+ROOT = Path(__file__).parent.parent
 REGION = "eu-west-1"
 BLOCK = 524288
 INSTANCE = Instance("i-0123456789abcdef0", "eu-west-1a", "203.0.113.7", frozenset())
@@ -216,3 +224,105 @@ def test_this_machine_knows_whether_it_is_an_instance(monkeypatch: pytest.Monkey
         service.shutdown()
         service.server_close()
     assert id_of_this_machine() is None, "nobody answers on any other machine"
+
+
+# By the real command
+
+
+def ami_wizard(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "wizard", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=ROOT)
+
+
+def built(recipe: Path) -> dict[str, Any]:
+    """The last event of a build."""
+    done = ami_wizard("build", str(recipe), "--practice", "--json")
+    assert done.returncode == 0, done.stderr
+    last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return last
+
+
+def recipe_file(folder: Path, volume: str, name: str = "by a volume") -> Path:
+    path = folder / "recipe.toml"
+    target = f'[target]\nregion = "{REGION}"\narch = "x86_64"\nupload = "volume"\n'
+    path.write_text(f'name = "{name}"\nprove = false\n{target}[volume]\n{volume}\n')
+    return path
+
+
+def publish_image(recipe: Path, image: Path) -> None:
+    """As if all that comes before AWS had been done: an image, and nothing else that anybody looks at."""
+    chosen = load(recipe)
+    steps = plan(chosen, builds.create(chosen, practice=True).occasion())
+    keys, store = steps.keys(), Store(folders.results())
+    for step in steps.steps:
+        if not step.in_cloud:
+            made = recipe.parent / step.id
+            made.mkdir()
+            if step.id == "image":
+                shutil.copy(image, made / "disk.img")
+            if step.id == "checksum":
+                (made / "disk.img.sha256").write_text(f"{'0' * 64}  disk.img\n")
+            store.publish(keys[step.id], made, step=step.id, seconds=0.0)
+
+
+@pytest.mark.slow
+def test_a_whole_build_goes_by_a_volume_over_ssh_and_is_removed(server: sshd.Server, practice: str, work: Path) -> None:
+    far_end = far_end_of(server)
+    ssh = f'ssh = "{far_end.ssh}"\nssh_key = "{server.key}"\nssh_port = {server.port}'
+    recipe = recipe_file(work, f'instance = "{THIS_MACHINE}"\n{ssh}')
+    publish_image(recipe, work / "disk.img")
+    ec2 = client("ec2", REGION, practice)
+
+    last = built(recipe)
+
+    (image,) = ec2.describe_images(ImageIds=[last["image_id"]])["Images"]
+    assert image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] == last["snapshot_id"]
+    listed = json.loads(ami_wizard("builds", "--json").stdout)["builds"][0]
+    assert {made["kind"] for made in listed["resources"]} == {"image", "snapshot"}, "the volume is gone"
+    said = ami_wizard("clean", listed["id"], "--cloud", "--yes").stderr
+    assert f"removed {last['image_id']}\nremoved {last['snapshot_id']}\n" in said
+    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
+@pytest.mark.slow
+def test_a_volume_that_a_killed_build_left_is_removed(practice: str, work: Path) -> None:
+    recipe = recipe_file(work, f'instance = "{THIS_MACHINE}"')
+    build, ec2 = builds.create(load(recipe), practice=True), client("ec2", REGION, practice)
+    journaled, lost = (volume_of(ec2, tag) for tag in (build.facts().tag, build.facts().tag))
+    others = volume_of(ec2, "another build")
+    journal = build.journal("snapshot", "0" * 64)
+    journal.asked("CreateVolume", region=REGION, request={"ClientToken": "a", "TagSpecifications": []})
+    journal.answered("CreateVolume", region=REGION, token="a", volume_id=journaled)
+    ec2.attach_volume(VolumeId=journaled, InstanceId=THIS_MACHINE, Device="/dev/sdf")
+
+    said = ami_wizard("clean", build.id, "--cloud", "--yes").stderr
+
+    shown, gone = said.split("files of the build")
+    assert {journaled, lost} == {word for word in shown.split() if word.startswith("vol-")}, "shown before they go"
+    assert {journaled, lost} == {word for word in gone.split() if word.startswith("vol-")}
+    assert [volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]] == [others]
+
+
+@pytest.mark.slow
+def test_what_exists_already_is_registered_and_stays_when_the_build_is_removed(practice: str, tmp_path: Path) -> None:
+    ec2 = client("ec2", REGION, practice)
+    volume_id = volume_of(ec2, "mine")
+    first = built(recipe_file(tmp_path, f'id = "{volume_id}"'))
+    snapshot_id = str(ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"])
+    second = built(recipe_file(tmp_path, f'snapshot = "{snapshot_id}"', name="by a snapshot"))
+
+    assert second["snapshot_id"] == snapshot_id != first["snapshot_id"]
+    assert "image" not in first
+    for build in (first["build"], second["build"]):
+        assert ami_wizard("clean", build, "--cloud", "--yes").returncode == 0
+    assert ec2.describe_images(Owners=["self"])["Images"] == []
+    assert [volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]] == [volume_id]
+    assert [one["SnapshotId"] for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]] == [snapshot_id]
+
+
+def volume_of(ec2: Any, tag: str) -> str:
+    """A volume that is there, with a build's tag."""
+    tags = [{"ResourceType": "volume", "Tags": [{"Key": BUILD_TAG, "Value": tag}]}]
+    made = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=tags)["VolumeId"]
+    ec2.get_waiter("volume_available").wait(VolumeIds=[made], WaiterConfig={"Delay": 1})
+    return str(made)

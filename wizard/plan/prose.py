@@ -90,8 +90,8 @@ def _by_volume(action: SnapshotByVolume) -> list[str]:
     with_key = f" with the key {far_end.ssh_key}" if far_end.ssh_key else ""
     return [
         f"AWS ec2:DescribeInstances in {action.region}: {far_end.instance}, which must be running",
-        f"ssh to {to}{with_key} (not where this machine is that instance); its host key is taken from its console, "
-        "ec2:GetConsoleOutput, or else at first sight, and kept for this build",
+        f"ssh to {to}{with_key}, or no ssh at all where this machine is that instance",
+        "AWS ec2:GetConsoleOutput: its ssh host key; where it shows none, the first one seen is taken and kept",
         f"AWS ec2:CreateVolume in its zone, of the size of {action.image}, tags {_tags(action.tags)}",
         f"AWS ec2:AttachVolume to {far_end.instance}, under a device name that is free",
         "as root there: find the disk by the volume's id; nothing else is written, and no disk that holds data",

@@ -28,7 +28,8 @@ def _volume(action: SnapshotByVolume) -> str:
     encrypted = " --encrypted" if action.encryption.get("Encrypted") else ""
     key = f" --kms-key-id {action.encryption['KmsKeyId']}" if "KmsKeyId" in action.encryption else ""
     return f"""\
-gib=$(( ($(stat -c %s {image}) + 1073741823) / 1073741824 ))
+size=$(stat -c %s {image})
+gib=$(( (size + 1073741823) / 1073741824 ))
 aws ec2 describe-instances --region {region} --instance-ids {instance} --output text \\
   --query 'Reservations[0].Instances[0].[Placement.AvailabilityZone, PublicIpAddress || PrivateIpAddress]' \\
   > snapshot/instance
@@ -70,8 +71,10 @@ done
 on_instance "$find_disk"'[ "$(dd if="$disk" bs=1M count=1 | tr -d "\\0" | wc -c)" = 0 ]
 dd of="$disk" bs=1M iflag=fullblock conv=sparse,notrunc,fsync status=none' < {image}
 # Read back past the cache: all of it, zeros too.
-there=$(on_instance "$find_disk"'dd if="$disk" bs=1M iflag=direct status=none | sha256sum' < /dev/null)
-here=$({{ cat {image}; head -c "$(( gib * 1073741824 - $(stat -c %s {image}) ))" /dev/zero; }} | sha256sum)
+mib=$(( (size + 1048575) / 1048576 ))
+there=$(on_instance "$find_disk mib=$mib size=$size"'
+dd if="$disk" bs=1M count="$mib" iflag=direct status=none | head -c "$size" | sha256sum' < /dev/null)
+here=$(sha256sum < {image})
 [ "$there" = "$here" ] || {{ echo "The volume does not hold what was sent." >&2; exit 1; }}
 aws ec2 detach-volume --region {action.region} --volume-id "$volume"
 aws ec2 wait volume-available --region {action.region} --volume-ids "$volume\""""

@@ -236,7 +236,7 @@ def describe_instances(region: Path, asked: Parameters) -> dict[str, Any]:
     return {"Reservations": [{"ReservationId": "r-00000000000000001", "OwnerId": ACCOUNT, "Instances": [shown]}]}
 
 
-def get_console_output(region: Path, asked: Parameters) -> dict[str, Any]:
+def get_console_output(_region: Path, asked: Parameters) -> dict[str, Any]:
     """This machine's console is nobody's business: it has shown nothing yet."""
     _check_instance(asked["InstanceId"])
     return {"InstanceId": THIS_MACHINE, "Timestamp": state.timestamp(time.time())}
