@@ -24,7 +24,15 @@ from wizard.cloud.volume.session import conversation
 from wizard.cloud.volume.volumes import discard
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure, explain
-from wizard.plan.steps import BUILD_TAG, FarEnd, SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
+from wizard.plan.steps import (
+    BUILD_TAG,
+    CheckFarEnd,
+    FarEnd,
+    SnapshotByVolume,
+    SnapshotVolume,
+    UseSnapshot,
+    VolumeAction,
+)
 from wizard.run.journal import Journal
 
 BLOCK = 524288
@@ -170,6 +178,33 @@ def assert_holds(cloud: Cloud, snapshot_id: str) -> None:
         assert not any(one.read(64 * BLOCK))
 
 
+# Looked at
+
+
+def look(cloud: Cloud, instance: str = THIS_MACHINE) -> CheckFarEnd:
+    tags = [{"ResourceType": "volume", "Tags": [{"Key": BUILD_TAG, "Value": "build-1"}]}]
+    return CheckFarEnd(cloud.region, FarEnd(instance), {"VolumeType": "gp3", "TagSpecifications": tags})
+
+
+def test_the_instance_and_the_permission_are_looked_at_without_making_anything(cloud: Cloud) -> None:
+    said = cloud.run(look(cloud))
+
+    assert said["instance"] == f"{THIS_MACHINE} in {cloud.region}a"
+    zone = {"AvailabilityZone": f"{cloud.region}a", "Size": 1, "DryRun": True}
+    assert cloud.asked == [
+        ("DescribeInstances", {"InstanceIds": [THIS_MACHINE]}),
+        ("CreateVolume", {**look(cloud).creates, **zone}),
+    ]
+    assert cloud.volumes() == []
+
+
+def test_who_may_not_make_volumes_or_names_no_instance_knows_it_before_the_work(cloud: Cloud) -> None:
+    assert refusal(lambda: cloud.run(look(cloud, "i-0123456789abcdef0"))).code == "no-such-instance"
+    refuse(cloud.ec2, "CreateVolume", "UnauthorizedOperation", times=1)
+    failure = refusal(lambda: cloud.run(look(cloud)))
+    assert (failure.code, failure.facts["permission"]) == ("access-denied", "ec2:CreateVolume")
+
+
 # Written
 
 
@@ -179,7 +214,7 @@ def test_the_snapshot_holds_exactly_the_image_and_nothing_else_is_left(cloud: Cl
     assert_holds(cloud, said["snapshot"])
     assert (cloud.work / "snapshot-id").read_text() == f"{said['snapshot']}\n"
     assert cloud.volumes() == []
-    assert said["checked"].startswith(f"{DATA} bytes of data were read back from the disk itself")
+    assert said["checked"].startswith(f"{DATA} bytes of data, read back from the disk itself, agree")
     assert said["instance"].startswith("this machine itself")
     assert "once for the volume of 1 GiB" in said["cost"]
 
@@ -252,6 +287,7 @@ def test_a_byte_that_was_changed_at_the_far_end_is_found_and_mended(cloud: Cloud
     assert flipped
     assert_holds(cloud, said["snapshot"])
     assert cloud.parts["sent"] == DATA + 32 * BLOCK, "the one range that differed went twice"
+    assert cloud.parts["retried"] == 1
 
 
 def test_a_disk_that_changes_again_and_again_makes_no_snapshot(cloud: Cloud) -> None:

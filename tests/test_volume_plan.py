@@ -11,13 +11,22 @@ from typing import Any
 
 import pytest
 
-from wizard import cloud, presets
+from wizard import cloud, presets, questions
 from wizard.plan.build import Occasion, identity, plan, tools_of, tools_to_prove
 from wizard.plan.cost import estimate_by_volume
 from wizard.plan.policy import policy
 from wizard.plan.prose import prose
 from wizard.plan.script import action_script, script
-from wizard.plan.steps import BUILD_TAG, NO_SNAPSHOT, Plan, RegisterImage, SnapshotByVolume, SnapshotVolume, UseSnapshot
+from wizard.plan.steps import (
+    BUILD_TAG,
+    NO_SNAPSHOT,
+    CheckFarEnd,
+    Plan,
+    RegisterImage,
+    SnapshotByVolume,
+    SnapshotVolume,
+    UseSnapshot,
+)
 from wizard.recipe import Recipe, dumps, from_answers, load, problems_of
 
 INSTANCE, VOLUME, SNAPSHOT = "i-0123456789abcdef0", "vol-0123456789abcdef0", "snap-0123456789abcdef0"
@@ -91,6 +100,15 @@ def test_what_ssh_or_a_shell_could_take_for_something_else_is_no_address(address
     assert places(answers({"instance": INSTANCE, "ssh": address})) == ["volume.ssh"]
 
 
+def test_the_wizard_carries_the_way_along_though_it_does_not_ask_for_it(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    volume = {"instance": INSTANCE, "ssh": "me@host", "ssh_key": str(tmp_path / "key"), "ssh_port": 2222}
+    given = recipe(volume)
+    again = questions.recipe(questions.known(questions.answers_of(given)))
+    assert (again.volume, again.target.upload) == (given.volume, "volume")
+    assert questions.recipe(questions.answers_of(recipe())).volume is None
+
+
 # The plan
 
 
@@ -103,7 +121,8 @@ def test_the_image_is_the_same_whichever_way_it_goes_up() -> None:
 
 def test_another_address_or_instance_goes_on_with_the_same_volume() -> None:
     one = planned({"instance": INSTANCE, "ssh": "admin@203.0.113.7"}).keys()
-    assert planned({"instance": "i-0fedcba9876543210", "ssh_port": 22}).keys() == one
+    other = planned({"instance": "i-0fedcba9876543210", "ssh_port": 22}).keys()
+    assert {step for step in one if one[step] != other[step]} == {"instance"}, "which is looked at anew"
     assert planned({"instance": INSTANCE}, encrypted=True).keys()["snapshot"] != one["snapshot"]
 
 
@@ -112,6 +131,16 @@ def test_the_key_for_encryption_goes_to_the_volume() -> None:
     (action,) = planned({"instance": INSTANCE}, encrypted=True, kms_key=key).step("snapshot").actions
     assert isinstance(action, SnapshotByVolume)
     assert action.encryption == {"Encrypted": True, "KmsKeyId": key}
+
+
+def test_the_instance_is_looked_at_before_the_long_work() -> None:
+    made = planned({"instance": INSTANCE})
+    assert [step.id for step in made.steps][:2] == ["account", "instance"]
+    assert made.step("instance").needs == ("account",)
+    assert "instance" in made.step("snapshot").after
+    (look,), (write,) = made.step("instance").actions, made.step("snapshot").actions
+    assert isinstance(look, CheckFarEnd) and isinstance(write, SnapshotByVolume)
+    assert look.far_end == write.far_end
 
 
 @pytest.mark.parametrize(("volume", "kind"), [({"id": VOLUME}, SnapshotVolume), ({"snapshot": SNAPSHOT}, UseSnapshot)])
@@ -235,13 +264,15 @@ exec sh -euc "$(printf %s "$4" | sed -e 's|/sys/block|{far}/sys/block|g' -e 's|d
 """
 
 
-def run_script(folder: Path, far: Path, key: Path) -> "subprocess.CompletedProcess[str]":
-    """The exported script's step, with an AWS and an ssh that are played."""
+def run_script(
+    folder: Path, far: Path, key: Path, step: str = "snapshot", sudo: str = FAKE_SUDO
+) -> "subprocess.CompletedProcess[str]":
+    """A step of the exported script, with an AWS and an ssh that are played."""
     tools = folder / "tools"
     for name, text in {
         "aws": FAKE_AWS.format(volume=VOLUME, snapshot=SNAPSHOT),
         "ssh": FAKE_SSH,
-        "sudo": FAKE_SUDO.format(far=far),
+        "sudo": sudo.format(far=far),
         "sleep": "#!/bin/sh\n",
     }.items():
         tools.mkdir(exist_ok=True)
@@ -249,7 +280,7 @@ def run_script(folder: Path, far: Path, key: Path) -> "subprocess.CompletedProce
         (tools / name).chmod(0o755)
     (folder / "snapshot").mkdir(exist_ok=True)
     made = planned({"instance": INSTANCE, "ssh": "admin@host", "ssh_key": str(key), "ssh_port": 2222})
-    (action,) = made.step("snapshot").actions
+    (action,) = made.step(step).actions
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     command = ["bash", "-euo", "pipefail", "-c", action_script(action)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -292,6 +323,12 @@ def test_the_script_writes_the_same_to_the_volume_and_asks_the_same_of_aws(
     ]
     created = shlex.split((tmp_path / "aws-calls").read_text().splitlines()[1])
     assert created[created.index("--size") + 1] == "1"
+
+
+def test_the_script_looks_at_the_instance_first(tmp_path: Path, far: Path, key: Path) -> None:
+    assert run_script(tmp_path, far, key, "instance").returncode == 0
+    assert "describe-instances" in (tmp_path / "aws-calls").read_text()
+    assert run_script(tmp_path, far, key, "instance", sudo="#!/bin/sh\nexit 1\n").returncode != 0
 
 
 @pytest.mark.parametrize("wrong", ["another serial number", "data on it"])

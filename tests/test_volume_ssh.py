@@ -91,12 +91,12 @@ def test_an_image_is_written_over_ssh(practice: str, server: sshd.Server, work: 
     with (work / "copy").open("rb") as copy:
         assert copy.read(100 * BLOCK) == (work / "disk.img").read_bytes()
     assert "first sight" in said["instance"]
-    assert (work / "snapshot-1.known_hosts").read_text().split()[1:3] == server.host_key.split()
+    assert (work / "known_hosts").read_text().split()[:3] == [THIS_MACHINE, *server.host_key.split()]
     assert client("ec2", REGION, practice).describe_volumes()["Volumes"] == []
 
 
 def test_nobody_who_shows_another_host_key_is_spoken_to(practice: str, server: sshd.Server, work: Path) -> None:
-    (work / "snapshot-1.known_hosts").write_text(f"{THIS_MACHINE} ssh-ed25519 {'A' * 68}\n")
+    (work / "known_hosts").write_text(f"{THIS_MACHINE} ssh-ed25519 {'A' * 68}\n")
     assert refusal(practice, work, far_end_of(server)).code == "ssh-host-key-changed"
     assert client("ec2", REGION, practice).describe_volumes()["Volumes"] == [], "known before anything is made"
 
@@ -159,7 +159,7 @@ ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA+/x= root@ip-10-0-0-7
 
 def console(said: str | Exception) -> Any:
     def get_console_output(InstanceId: str) -> Mapping[str, str]:
-        assert InstanceId == INSTANCE.id
+        assert InstanceId
         if isinstance(said, Exception):
             raise said
         return {"Output": said} if said else {}
@@ -176,6 +176,9 @@ def test_the_keys_that_the_console_showed_are_the_only_ones_taken(tmp_path: Path
     )
     assert "StrictHostKeyChecking=yes" in ssh_command(FarEnd(INSTANCE.id), INSTANCE, known_hosts)
     assert learn_host_keys(console(""), INSTANCE, known_hosts) == "build", "it is not forgotten"
+    other = replace(INSTANCE, id="i-0fedcba9876543210")
+    assert learn_host_keys(console(""), other, known_hosts) == "first sight", "another instance is another matter"
+    assert "StrictHostKeyChecking=accept-new" in ssh_command(FarEnd(other.id), other, known_hosts)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from wizard.plan.steps import (
     BUILD_TAG,
     IMAGE_TAG,
     CheckAccount,
+    CheckFarEnd,
     CloudAction,
     RegisterImage,
     SnapshotByVolume,
@@ -63,7 +64,7 @@ def _perform(
             return _check_account(endpoint, action)
         case UploadSnapshot():
             return _upload(endpoint, action, work, journal, progress, cancelled)
-        case SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
+        case CheckFarEnd() | SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
             return volume_actions.perform(endpoint, action, work, journal, progress, cancelled)
         case RegisterImage():
             return _register(endpoint, action, work, journal, cancelled)

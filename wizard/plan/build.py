@@ -26,6 +26,7 @@ from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_of
 from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
+from wizard.plan.volume import instance_steps
 from wizard.recipe import Recipe
 
 EPOCH = 1686355200
@@ -85,6 +86,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
         recipe.name,
         (
             account_step(recipe, chosen, able, occasion.build, image_key),
+            *instance_steps(recipe, occasion.build),
             *steps,
             *cloud_steps(
                 recipe, chosen, able, occasion.build, image_key, tuple(step.id for step in steps if step.id == "prove")

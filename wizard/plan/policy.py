@@ -11,6 +11,7 @@ from typing import Any
 from wizard.plan.steps import (
     BUILD_TAG,
     CheckAccount,
+    CheckFarEnd,
     CloudAction,
     Plan,
     RegisterImage,
@@ -43,6 +44,8 @@ def _statements(action: CloudAction) -> Iterator[Statement]:
             yield _describing("ec2:DescribeImages", action.region)
         case UploadSnapshot():
             yield from _of_upload(action)
+        case CheckFarEnd():
+            yield _describing("ec2:DescribeInstances", action.region)
         case SnapshotByVolume():
             yield from _of_writing_a_volume(action)
             volumes = _arn(action.region, "volume", account="*")

@@ -13,6 +13,7 @@ from wizard.plan.steps import (
     NO_SNAPSHOT,
     Action,
     CheckAccount,
+    CheckFarEnd,
     Plan,
     ProveImage,
     RegisterImage,
@@ -93,7 +94,7 @@ def action_script(action: Action) -> str:
             return _check_account(action)
         case UploadSnapshot():
             return _upload(action)
-        case SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
+        case CheckFarEnd() | SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
             return volume_script.action_script(action)
         case RegisterImage():
             return _register(action)

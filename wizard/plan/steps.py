@@ -16,6 +16,9 @@ IMAGE_TAG = "ami-wizard:image"
 """The tag on an AMI that says from which image it was made: the beginning of the image step's key."""
 
 
+VOLUME_TYPE = "gp3"
+"""Of the volume that an image is written to: no other costs less for what it does (Amazon EBS pricing page)."""
+
 NO_SNAPSHOT = "snap-ffffffffffffffff"
 """Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
 
@@ -97,6 +100,18 @@ class FarEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckFarEnd:
+    """Whether the instance that is to write a volume runs, lets us in and become root, and whether we may make volumes.
+
+    DescribeInstances, a conversation over ssh, and CreateVolume as a dry run with the parameters in `creates`.
+    """
+
+    region: str
+    far_end: FarEnd
+    creates: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotByVolume:
     """An image file to an EBS snapshot by way of a volume; the snapshot's id goes to the file `saves`.
 
@@ -147,7 +162,7 @@ class RegisterImage:
     build: str
 
 
-VolumeAction = SnapshotByVolume | SnapshotVolume | UseSnapshot
+VolumeAction = CheckFarEnd | SnapshotByVolume | SnapshotVolume | UseSnapshot
 CloudAction = CheckAccount | UploadSnapshot | VolumeAction | RegisterImage
 Action = Run | Write | ProveImage | CloudAction
 

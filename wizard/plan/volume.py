@@ -1,9 +1,42 @@
 """The way to the snapshot by a volume: a new one that an instance writes, one that is written, or its snapshot."""
 
-from wizard.plan.steps import FarEnd, SnapshotByVolume, SnapshotVolume, Step, UseSnapshot
+from wizard.plan.steps import (
+    BUILD_TAG,
+    VOLUME_TYPE,
+    CheckFarEnd,
+    FarEnd,
+    SnapshotByVolume,
+    SnapshotVolume,
+    Step,
+    UseSnapshot,
+)
 from wizard.recipe import Recipe, Volume
 
 SAVES = "snapshot/snapshot-id"
+
+
+def instance_steps(recipe: Recipe, build: str) -> list[Step]:
+    """The look at the instance that is to write the volume, where there is one; done once, and before the long work."""
+    volume = recipe.volume
+    if volume is None or not volume.instance:
+        return []
+    tags = [{"Key": "Name", "Value": recipe.name}, {"Key": BUILD_TAG, "Value": build}]
+    creates = {
+        "VolumeType": VOLUME_TYPE,
+        "TagSpecifications": [{"ResourceType": "volume", "Tags": tags}],
+        **_encryption(recipe),
+    }
+    return [
+        Step(
+            "instance",
+            "Look at the instance",
+            "Whether your instance runs, lets you in and become root, and whether you may make volumes, is known "
+            "before the long work starts.",
+            (CheckFarEnd(recipe.target.region, _far_end(volume), creates),),
+            ("account",),
+            {"build": build},
+        )
+    ]
 
 
 def volume_step(recipe: Recipe, build: str, tags: dict[str, str], after: tuple[str, ...]) -> Step | None:
@@ -41,7 +74,7 @@ def volume_step(recipe: Recipe, build: str, tags: dict[str, str], after: tuple[s
         (by,),
         ("account", "image"),
         {"build": build},
-        after=after,
+        after=("instance", *after),
     )
 
 

@@ -4,12 +4,14 @@ import json
 import shlex
 from collections.abc import Mapping
 
-from wizard.plan.steps import SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
+from wizard.plan.steps import CheckFarEnd, FarEnd, SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
 
 
 def action_script(action: VolumeAction) -> str:
-    """One of the three actions."""
+    """One of the actions."""
     match action:
+        case CheckFarEnd():
+            return _check(action)
         case SnapshotByVolume():
             return "\n".join(
                 [_volume(action), _written(action), _snapshot(action, '"$(cat snapshot/volume-id)"'), _gone(action)]
@@ -30,10 +32,7 @@ def _volume(action: SnapshotByVolume) -> str:
     return f"""\
 size=$(stat -c %s {image})
 gib=$(( (size + 1073741823) / 1073741824 ))
-aws ec2 describe-instances --region {region} --instance-ids {instance} --output text \\
-  --query 'Reservations[0].Instances[0].[Placement.AvailabilityZone, PublicIpAddress || PrivateIpAddress]' \\
-  > snapshot/instance
-read -r zone address < snapshot/instance
+{_instance(action.region, instance)}
 aws ec2 create-volume --region {region} --availability-zone "$zone" --size "$gib" --volume-type gp3{encrypted}{key} \\
   --tag-specifications {_tags("volume", action.tags)} --query VolumeId --output text > snapshot/volume-id
 volume=$(cat snapshot/volume-id)
@@ -44,15 +43,9 @@ aws ec2 wait volume-in-use --region {region} --volume-ids "$volume\""""
 
 def _written(action: SnapshotByVolume) -> str:
     """The volume's id is the serial number of its disk; instances on Xen have none, and this script does without."""
-    far_end, image = action.far_end, shlex.quote(action.image)
-    words = ["ssh", "-C", "-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=snapshot/known_hosts"]
-    words += ["-i", far_end.ssh_key] if far_end.ssh_key else []
-    words += ["-p", str(far_end.ssh_port)] if far_end.ssh_port else []
-    to = shlex.quote(far_end.ssh) if far_end.ssh else '"ec2-user@$address"'
+    image = shlex.quote(action.image)
     return f"""\
-on_instance() {{
-  {shlex.join(words)} {to} "sudo -n sh -euc '$(printf %s "$1" | sed "s/'/'\\\\\\\\''/g")'"
-}}
+{_on_instance(action.far_end)}
 # Only a disk of this size with the volume's id is written, and only while nothing is on it.
 find_disk="disk= serial=${{volume/-/}} sectors=$(( gib * 2097152 ))
 "'for at in /sys/block/nvme*; do
@@ -78,6 +71,36 @@ here=$(sha256sum < {image})
 [ "$there" = "$here" ] || {{ echo "The volume does not hold what was sent." >&2; exit 1; }}
 aws ec2 detach-volume --region {action.region} --volume-id "$volume"
 aws ec2 wait volume-available --region {action.region} --volume-ids "$volume\""""
+
+
+def _check(action: CheckFarEnd) -> str:
+    return f"""\
+{_instance(action.region, action.far_end.instance)}
+{_on_instance(action.far_end)}
+on_instance true < /dev/null"""
+
+
+def _instance(region: str, instance: str) -> str:
+    """Its zone and its address; fails where it does not run."""
+    return f"""\
+aws ec2 describe-instances --region {region} --instance-ids {instance} --output text \\
+  --filters Name=instance-state-name,Values=running \\
+  --query 'Reservations[0].Instances[0].[Placement.AvailabilityZone, PublicIpAddress || PrivateIpAddress]' \\
+  > instance-place
+read -r zone address < instance-place
+[ "$zone" != None ] || {{ echo "{instance} does not run." >&2; exit 1; }}"""
+
+
+def _on_instance(far_end: FarEnd) -> str:
+    """A function that runs shell text as root there."""
+    words = ["ssh", "-C", "-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=known_hosts"]
+    words += ["-i", far_end.ssh_key] if far_end.ssh_key else []
+    words += ["-p", str(far_end.ssh_port)] if far_end.ssh_port else []
+    to = shlex.quote(far_end.ssh) if far_end.ssh else '"ec2-user@$address"'
+    return f"""\
+on_instance() {{
+  {shlex.join(words)} {to} "sudo -n sh -euc '$(printf %s "$1" | sed "s/'/'\\\\\\\\''/g")'"
+}}"""
 
 
 def _snapshot(action: SnapshotByVolume | SnapshotVolume, volume: str) -> str:

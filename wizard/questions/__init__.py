@@ -116,7 +116,7 @@ def answers_of(given: Recipe) -> dict[str, str]:
     for path in CARRIED:
         table, _, key = path.partition(".")
         part = getattr(given, table)
-        carried = getattr(part, key)
+        carried = getattr(part, key, None)
         if carried and carried != type(part).model_fields[key].default:
             found[path] = "\n".join(carried) if path in LINES else str(carried)
     if given.disk.partitions:

@@ -13,15 +13,18 @@ from wizard.cloud.practice.volumes import far_root
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import ONCE, Client, client
 from wizard.cloud.volume import snapshots, volumes
-from wizard.cloud.volume.instance import Instance, id_of_this_machine
+from wizard.cloud.volume.instance import Instance, id_of_this_machine, running_instance
 from wizard.cloud.volume.session import Session, bootstrap, conversation
 from wizard.cloud.volume.ssh import learn_host_keys, ssh_command
 from wizard.cloud.volume.upload import Upload
 from wizard.cloud.waiting import Asked
 from wizard.explain import Failure
 from wizard.plan.cost import estimate_by_volume
-from wizard.plan.steps import SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
+from wizard.plan.steps import CheckFarEnd, FarEnd, SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
 from wizard.run.journal import Journal
+
+KNOWN_HOSTS = "known_hosts"
+"""A build's own file of host keys, beside its journals."""
 
 
 def perform(
@@ -32,8 +35,11 @@ def perform(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
-    """As wizard.cloud.actions.perform, for these three."""
+    """As wizard.cloud.actions.perform, for these."""
     ec2 = client("ec2", action.region, endpoint)
+    if isinstance(action, CheckFarEnd):
+        return _check(endpoint, ec2, action, journal, cancelled)
+    _discard_others(ec2, journal)
     match action:
         case SnapshotByVolume():
             said = _by_volume(endpoint, ec2, action, work, journal, progress, cancelled)
@@ -45,6 +51,15 @@ def perform(
     return said
 
 
+def _check(
+    endpoint: str | None, ec2: Client, action: CheckFarEnd, journal: Journal, cancelled: Asked
+) -> dict[str, Any]:
+    instance = running_instance(ec2, action.far_end.instance)
+    volumes.check_permission(ec2, {**action.creates, "AvailabilityZone": instance.zone, "Size": 1})
+    with Meeting(endpoint, ec2, action.far_end, journal, cancelled).connect(instance):
+        return {"instance": f"{instance.id} in {instance.zone}", "it is": _known_by(journal)}
+
+
 def _by_volume(
     endpoint: str | None,
     ec2: Client,
@@ -54,13 +69,15 @@ def _by_volume(
     progress: Progress,
     cancelled: Asked,
 ) -> dict[str, Any]:
-    discard_others(ec2, journal)
-    meeting = Meeting(endpoint, ec2, action, journal, cancelled)
+    meeting = Meeting(endpoint, ec2, action.far_end, journal, cancelled)
     once = client("ec2", action.region, endpoint, ONCE)
     upload = Upload(ec2, once, action, work / action.image, journal, meeting.connect, progress, cancelled)
     snapshot_id, checked = upload.run()
-    known_by = KNOWN_BY[(journal.last("Connect") or {})["known_by"]]
-    return {"snapshot": snapshot_id, "checked": checked, "instance": known_by, "cost": _cost(journal)}
+    return {"snapshot": snapshot_id, "checked": checked, "instance": _known_by(journal), "cost": _cost(journal)}
+
+
+def _known_by(journal: Journal) -> str:
+    return KNOWN_BY[(journal.last("Connect") or {})["known_by"]]
 
 
 KNOWN_BY = {
@@ -72,7 +89,7 @@ KNOWN_BY = {
 """How sure we are of whom we spoke to."""
 
 
-def discard_others(ec2: Client, journal: Journal) -> None:
+def _discard_others(ec2: Client, journal: Journal) -> None:
     """Removes what earlier answers to the same build left half done: nobody will go on with it."""
     for path in journal.path.parent.glob("snapshot-*.jsonl"):
         if path != journal.path:
@@ -82,11 +99,11 @@ def discard_others(ec2: Client, journal: Journal) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """How the instance of an action is met: over ssh, or here where this machine is that instance."""
+    """How the instance is met: over ssh, or here where this machine is that instance."""
 
     endpoint: str | None
     ec2: Client
-    action: SnapshotByVolume
+    far_end: FarEnd
     journal: Journal
     cancelled: Asked
 
@@ -96,14 +113,14 @@ class Meeting:
         environment = {"AMI_WIZARD_FAR_ROOT": ""}
         if self._is_here():
             if self.endpoint:
-                root = far_root(folders.practice() / self.action.region, instance.id)
+                root = far_root(folders.practice() / self.ec2.meta.region_name, instance.id)
                 environment = {"AMI_WIZARD_FAR_ROOT": str(root)}
             command, known_by = ["sh", "-c"], "here"
         else:
             host.require(["ssh"])
-            known_hosts = self.journal.path.with_suffix(".known_hosts")
+            known_hosts = self.journal.path.parent / KNOWN_HOSTS
             known_by = learn_host_keys(self.ec2, instance, known_hosts)
-            command = ssh_command(self.action.far_end, instance, known_hosts)
+            command = ssh_command(self.far_end, instance, known_hosts)
         with conversation([*command, bootstrap()], instance.id, self.cancelled, environment) as session:
             self.journal.answered("Connect", instance=instance.id, known_by=known_by)
             yield session
@@ -111,8 +128,8 @@ class Meeting:
     def _is_here(self) -> bool:
         """In the practice cloud every instance is this machine, unless the recipe says how to reach it."""
         if self.endpoint:
-            return not self.action.far_end.ssh
-        return id_of_this_machine() == self.action.far_end.instance
+            return not self.far_end.ssh
+        return id_of_this_machine() == self.far_end.instance
 
 
 def _cost(journal: Journal) -> str:

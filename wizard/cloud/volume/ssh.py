@@ -44,7 +44,8 @@ def ssh_command(far_end: FarEnd, instance: Instance, known_hosts: Path) -> list[
         "HostKeyAlias": instance.id,
         "UserKnownHostsFile": f'"{known_hosts}"',
         "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes" if _knows_somebody(known_hosts) else "accept-new",
+        "HashKnownHosts": "no",
+        "StrictHostKeyChecking": "yes" if _knows(known_hosts, instance) else "accept-new",
         "Compression": "no" if _is_near(_host(far_end, instance)) else "yes",
         **({"IdentitiesOnly": "yes"} if far_end.ssh_key else {}),
     }
@@ -63,7 +64,7 @@ def learn_host_keys(ec2: Client, instance: Instance, known_hosts: Path) -> str:
     """Writes down the host keys that the instance showed on its console; gives what it will be known by: "build"
     where the file knows it, "console", or "first sight" where there is no console with keys, or no leave to look.
     """
-    if _knows_somebody(known_hosts):
+    if _knows(known_hosts, instance):
         return "build"
     try:
         said = ec2.get_console_output(InstanceId=instance.id).get("Output") or ""
@@ -71,12 +72,14 @@ def learn_host_keys(ec2: Client, instance: Instance, known_hosts: Path) -> str:
         return "first sight"
     shown = KEYS_ON_CONSOLE.search(said)
     keys = HOST_KEY.findall(shown[1]) if shown else []
-    known_hosts.write_text("".join(f"{instance.id} {kind} {key}\n" for kind, key in keys), encoding="ascii")
+    with known_hosts.open("a", encoding="ascii") as file:
+        file.writelines(f"{instance.id} {kind} {key}\n" for kind, key in keys)
     return "console" if keys else "first sight"
 
 
-def _knows_somebody(known_hosts: Path) -> bool:
-    return known_hosts.exists() and known_hosts.stat().st_size > 0
+def _knows(known_hosts: Path, instance: Instance) -> bool:
+    lines = known_hosts.read_text(encoding="utf-8").splitlines() if known_hosts.exists() else []
+    return any(line.startswith(f"{instance.id} ") for line in lines)
 
 
 def _host(far_end: FarEnd, instance: Instance) -> str:

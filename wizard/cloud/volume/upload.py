@@ -15,10 +15,8 @@ from wizard.cloud.volume.session import Session
 from wizard.cloud.volume.writing import Writing, ranges_of
 from wizard.cloud.waiting import Asked, rest, until
 from wizard.explain import Failure
-from wizard.plan.steps import SnapshotByVolume
+from wizard.plan.steps import VOLUME_TYPE, SnapshotByVolume
 from wizard.run.journal import Journal
-
-VOLUME_TYPE = "gp3"
 
 LONGEST_UNTIL_SEEN = 120.0
 """Seconds that the instance's kernel may take to show a disk that AWS calls attached."""
@@ -151,8 +149,10 @@ class Disk:
 
 
 HOW_READ = {
-    "direct": "{size} bytes of data were read back from the disk itself and agree (SHA-256)",
-    "dropped": "{size} bytes of data were read back, after the instance's cache was emptied, and agree (SHA-256)",
-    "cached": "{size} bytes of data were read back, perhaps from the instance's cache, and agree (SHA-256)",
+    "direct": "{size} bytes of data, read back from the disk itself, agree by SHA-256; the rest was never written",
+    "dropped": "{size} bytes of data, read back after the instance's cache was emptied, agree by SHA-256; the rest was "
+    "never written",
+    "cached": "{size} bytes of data, read back perhaps from the instance's cache, agree by SHA-256; the rest was never "
+    "written",
 }
 """What was checked, by the far end's word for how it could read."""

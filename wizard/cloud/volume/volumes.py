@@ -29,6 +29,16 @@ LONGEST_UNSEEN = 120.0
 GONE = ("deleting", "deleted")
 
 
+def check_permission(ec2: Client, wanted: Mapping[str, Any]) -> None:
+    """Asks whether we may make such a volume, without doing it.  Raises access-denied."""
+    try:
+        with aws_errors("CreateVolume", ec2.meta.region_name):
+            ec2.create_volume(**wanted, DryRun=True)
+    except Failure as failure:
+        if failure.code == "access-denied":
+            raise
+
+
 def create(ec2: Client, journal: Journal, wanted: Mapping[str, Any], image: Mapping[str, int], cancelled: Asked) -> str:
     """The id of a volume as `wanted` (CreateVolume's parameters) for an image of that size and time (ns).
 
@@ -106,9 +116,9 @@ def attach(ec2: Client, journal: Journal, volume_id: str, instance: Instance, ca
     "volume-attach-stuck".
     """
     found = _attachment(ec2, volume_id)
-    if found and found["InstanceId"] != instance.id:
-        if not _was_attached_by_us(journal, volume_id, found["InstanceId"]):
-            raise Failure("volume-attached-elsewhere", volume=volume_id, other=found["InstanceId"])
+    if found and not _was_attached_by_us(journal, volume_id, found["InstanceId"]):
+        raise Failure("volume-attached-elsewhere", volume=volume_id, other=found["InstanceId"])
+    if found and (found["InstanceId"] != instance.id or found["State"] not in ("attaching", "attached")):
         detach(ec2, journal, volume_id, cancelled)
         found = None
     if found is None:

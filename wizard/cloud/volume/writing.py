@@ -92,6 +92,7 @@ class Writing:
             wrong, how = self._differing()
             if not wrong:
                 return how
+            self.tally.retried += len(wrong)
         places = [f"{one.size} bytes from byte {one.index * BLOCK} on" for one in wrong]
         raise Failure("volume-differs", evidence=places, instance=self.session.instance, rounds=ROUNDS)
 
