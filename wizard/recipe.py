@@ -24,7 +24,7 @@ Init = Literal["systemd", "openrc"]
 BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
 Upload = Literal["direct", "volume"]
 
-# Source of the name's rule: the RegisterImage API reference (FACTS.md §4).
+# Source of the name's rule: the RegisterImage API reference.
 AmiName = Annotated[str, StringConstraints(min_length=3, max_length=128, pattern=r"^[A-Za-z0-9()\[\] ./\-'@_]+$")]
 Hostname = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,62})(\.[a-zA-Z0-9-]{1,63})*$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:~/=-]*$")]
@@ -37,6 +37,11 @@ Address = Annotated[str, StringConstraints(pattern=r"^(https?://|ftp://|file:/|c
 # Source: EBS direct's StartSnapshot, `KmsKeyArn`, which takes no other form.
 KmsKey = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[A-Za-z0-9/_-]+$")
+]
+# Source: Amazon S3 User Guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects" (safe characters).
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Prefix = Annotated[
+    str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
 ]
 Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 # Sources: EC2 User Guide, "Resource IDs": 8 digits before 2016, 17 since.
@@ -207,6 +212,20 @@ class System(Table):
     metadata: Literal["script", "cloud-init"] = "script"
 
 
+class Bundle(Table):
+    """Where the bundle of an S3-backed AMI is put, and the account's X.509 pair that it is signed with.
+
+    Paths of PEM files are absolute once a recipe is loaded.  `prefix`: where in the bucket, a folder named as the AMI
+    otherwise; `ec2_certificate`: EC2's own, for a region of which it is not known here.
+    """
+
+    bucket: BucketName | None = None
+    prefix: Prefix | None = None
+    certificate: Line | None = None
+    private_key: Line | None = None
+    ec2_certificate: Line | None = None
+
+
 class Recipe(Table):
     """A complete, shareable description of a build.
 
@@ -221,6 +240,7 @@ class Recipe(Table):
     disk: Disk = Disk()
     distro: Distro = Distro()
     system: System = System()
+    bundle: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +317,12 @@ def _with_absolute_paths(recipe: Recipe, folder: Path | None) -> Recipe:
     return recipe.model_copy(update=tables)
 
 
-PATHS = {"kernel": ("image", "config", "modules"), "distro": ("source",), "volume": ("ssh_key",)}
+PATHS = {
+    "kernel": ("image", "config", "modules"),
+    "distro": ("source",),
+    "bundle": ("certificate", "private_key", "ec2_certificate"),
+    "volume": ("ssh_key",),
+}
 """The answers that are paths, by their table."""
 
 
@@ -442,6 +467,7 @@ EXAMPLES = {
     "volume.ssh_key": "~/.ssh/id_ed25519",
     "volume.id": "vol-0123456789abcdef0",
     "volume.snapshot": "snap-0123456789abcdef0",
+    "bundle.prefix": "images/web",
     "distro.checksum": "sha256: and the 64 digits that `sha256sum` prints",
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",

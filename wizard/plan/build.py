@@ -54,7 +54,8 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     chosen = choices(recipe, starts_by_uefi=able.uefi is not False)
     if recipe.volume and (there := recipe.volume.already_there):
         account = account_step(recipe, chosen, able, occasion.build, there)
-        return Plan(recipe.name, (account, *cloud_steps(recipe, chosen, able, occasion.build, there, ())), EPOCH)
+        to_cloud = cloud_steps(recipe, chosen, able, occasion.build, there, (), EPOCH)
+        return Plan(recipe.name, (account, *to_cloud), EPOCH)
     ids = DiskIds(identity(recipe))
     user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
     has_initramfs = kernels.has_initramfs(recipe, chosen.layout, kernel, user_kernel)
@@ -89,7 +90,13 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
             *instance_steps(recipe, occasion.build),
             *steps,
             *cloud_steps(
-                recipe, chosen, able, occasion.build, image_key, tuple(step.id for step in steps if step.id == "prove")
+                recipe,
+                chosen,
+                able,
+                occasion.build,
+                image_key,
+                tuple(step.id for step in steps if step.id == "prove"),
+                EPOCH,
             ),
         ),
         EPOCH,
@@ -97,7 +104,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
 
 
 def identity(recipe: Recipe) -> str:
-    """What tells one image from another: every answer but the name, the region, the way up and the proof.
+    """What tells one image from another: every answer but the name, the region, the proof and where it is put.
 
     Ids on the disk follow from it.  Of the user's kernel and own userland the content counts, not where it lies.
     """
@@ -105,7 +112,7 @@ def identity(recipe: Recipe) -> str:
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    for of_no_matter in ("name", "prove", "volume"):
+    for of_no_matter in ("name", "prove", "bundle", "volume"):
         answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     layout = layout_of(recipe.target, recipe.disk)

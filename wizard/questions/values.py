@@ -13,6 +13,7 @@ PARTITIONS = "disk.partitions"
 
 CARRIED = (
     *("distro.mirror", "system.ssh_authorized_keys", "system.locale", "target.upload"),
+    *("bundle.prefix", "bundle.ec2_certificate"),
     *(f"volume.{key}" for key in Volume.model_fields),
 )
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
@@ -62,6 +63,8 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
     for path in CARRIED if screen is None else ():
         if path in answers:
             table, _, key = path.partition(".")
+            if table == "bundle" and value("target.storage", answers) != "s3":
+                continue
             text = answers[path]
             typed = text.splitlines() if path in LINES else int(text) if path in NUMBERS else text
             built.setdefault(table, {})[key] = typed
