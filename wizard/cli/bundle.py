@@ -1,6 +1,7 @@
 """`ami-wizard bundle`: an image file to S3, as the bundle of an S3-backed AMI."""
 
 import hashlib
+import re
 import uuid
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def bundle(
 
     source, where = image.resolve(), _region(region)
     bucket, folder = _place(place)
+    if name and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise click.UsageError("--name: letters, digits and . _ - alone can stand there.")
     _check(source)
     work = _folder(source, where, place, practice=practice)
     # A journal is of the same bytes: a changed image gets a bundle of its own, and no AMI loses the one that it has.
