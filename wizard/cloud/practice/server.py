@@ -28,7 +28,7 @@ SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\
 
 PASSING_HEADERS = ("Authorization", "Content-Type", "Host", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Target")
 
-OPERATIONS = {**ec2.OPERATIONS, **volumes.OPERATIONS}
+OPERATIONS = volumes.beside(ec2.OPERATIONS)
 """Those of EC2 that are answered here; everything else is moto's."""
 
 WATCH = 1.0
