@@ -48,7 +48,7 @@ def test_standard_output_holds_the_snapshot_alone_and_a_second_run_gives_the_sam
 
 def test_json_has_what_a_script_needs(image: Path) -> None:
     said = json.loads(run(str(image), "--json").stdout)
-    assert said.keys() == {"snapshot_id", "region", "image", "cost"}
+    assert said.keys() == {"snapshot_id", "region", "image", "cost", "upload", "register", "warning"}
     assert (said["region"], said["image"]) == (REGION, str(image))
 
 
@@ -78,7 +78,7 @@ def test_stopped_it_goes_on_with_the_same_snapshot(image: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(b"QFI\xfb" + bytes(600), "not-a-raw-image"), (b"", "unreadable-file")],
+    [(b"QFI\xfb" + bytes(600), "not-a-raw-image"), (b"", "no-image-file")],
     ids=["qcow2", "empty"],
 )
 def test_what_is_no_raw_image_is_refused_before_anything_is_made(content: bytes, code: str, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ PASSING = frozenset({"throttled", "no-network-to-aws"})
 EBS_OPERATIONS = frozenset(
     {"StartSnapshot", "PutSnapshotBlock", "CompleteSnapshot", "ListSnapshotBlocks", "GetSnapshotBlock"}
 )
+SSM_OPERATIONS = frozenset({"PutParameter", "GetParameter", "DeleteParameter", "DescribeParameters"})
 
 
 @contextmanager
@@ -126,8 +127,14 @@ def _permission(operation: str, message: str) -> str:
     """The permission that AWS names in its message, or the one that the operation is known to need."""
     if named := re.search(r"not authorized to perform: ([\w-]+:\w+)", message):
         return named[1]
-    service = "ebs" if operation in EBS_OPERATIONS else "ec2"
-    return f"{service}:{operation}"
+    return f"{service_of(operation)}:{operation}"
+
+
+def service_of(operation: str) -> str:
+    """The service whose operation it is, as IAM names it."""
+    if operation in SSM_OPERATIONS:
+        return "ssm"
+    return "ebs" if operation in EBS_OPERATIONS else "ec2"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a snapshot costs, roughly."""
+"""What a snapshot and its copies cost, roughly."""
 
 from wizard import presets
 
@@ -15,6 +15,16 @@ def estimate(stored: int, puts: int) -> str:
     once = puts / 1000 * prices["put_thousand"]
     return (
         f"{_dollars(monthly)} a month while it is kept, and {_dollars(once)} once for sending it "
+        f"(an estimate, by the prices of {prices['region']} on {prices['date']})"
+    )
+
+
+def estimate_copy(stored: int) -> str:
+    """The same for a copy of so many bytes in another region: the month there, and the way there."""
+    prices = presets.load("prices")
+    monthly, once = stored / GIB * prices["snapshot_gib_month"], stored / GIB * prices["transfer_gib"]
+    return (
+        f"{_dollars(monthly)} a month while it is kept there, and {_dollars(once)} once for the way there "
         f"(an estimate, by the prices of {prices['region']} on {prices['date']})"
     )
 

@@ -15,6 +15,7 @@ from wizard.distro.content import least_mib
 from wizard.distro.distros import Distro
 from wizard.distro.own.found import Found, find, init_of, kernel_of
 from wizard.explain import Failure, explain
+from wizard.plan.publish.problems import problems as publishing_problems
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -86,6 +87,7 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
     """
     wrong = list(target_problems(recipe.target)) if judges_target else [region_problem(recipe.target.region)]
     yield from filter(None, wrong)
+    yield from publishing_problems(recipe)
     unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe), *_mixed_layouts(recipe)]
     yield from unknown
     if judges_target and not wrong:

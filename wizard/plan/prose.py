@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator
 
 from wizard.boot.proof.ways import TITLES
+from wizard.plan.publish.prose import publishing_lines
 from wizard.plan.steps import Action, CheckAccount, Plan, ProveImage, RegisterImage, Run, Step, UploadSnapshot, Write
 
 WIDTH = 100
@@ -60,3 +61,5 @@ def action_lines(action: Action) -> list[str]:
         case RegisterImage():
             parameters = json.dumps(action.parameters, indent=2).splitlines()
             return [f"AWS ec2:RegisterImage in {action.region}:", *(f"  {line}" for line in parameters)]
+        case _:
+            return publishing_lines(action)

@@ -1,4 +1,4 @@
-"""Takes a build away again: what it made in AWS, and its files."""
+"""Takes a build or an upload away again: what it made in AWS, and its files."""
 
 import shutil
 import subprocess
@@ -7,52 +7,59 @@ from typing import Any
 
 from wizard.plan.script import PRELUDE
 from wizard.run.builds import Build, resources
+from wizard.run.uploads import Upload
+
+Maker = Build | Upload
+"""Who has made something in AWS, and written it down."""
 
 
-def found_in_cloud(build: Build) -> list[dict[str, Any]]:
-    """What the build made in AWS and is there: by its journals, and by its tag, should a journal have been lost.
+def found_in_cloud(maker: Maker) -> list[dict[str, Any]]:
+    """What it made in AWS and is there: by its journals, and by its tag, should a journal have been lost.
 
     Asks AWS: Failure for whatever it or the network refuses.
     """
-    from wizard.cloud import images
-    from wizard.cloud.session import client
+    from wizard.cloud.removal import tagged
 
-    known = {made["id"]: made for made in resources(build)}
-    with build.cloud() as endpoint:
-        for region in _regions(build):
-            for kind, found in images.tagged(client("ec2", region, endpoint), build.facts().tag):
-                known.setdefault(found, {"kind": kind, "id": found, "region": region})
-    return sorted(known.values(), key=lambda made: made["kind"])
+    known = {(made["id"], made["region"]): made for made in resources(maker)}
+    with maker.cloud() as endpoint:
+        for kind, found, region in tagged(endpoint, _traces(maker)):
+            known.setdefault((found, region), {"kind": kind, "id": found, "region": region})
+    return sorted(known.values(), key=lambda made: (made["kind"], made["region"]))
 
 
-def from_cloud(build: Build) -> Iterator[str]:
-    """Removes what the build made, images before snapshots; gives the ids that went.  Twice does no harm."""
-    from wizard.cloud import images
-    from wizard.cloud.session import client
+def from_cloud(maker: Maker) -> Iterator[str]:
+    """Removes what it made, in the order in which AWS lets it go; gives a line for each.  Twice does no harm."""
+    from wizard.cloud.removal import remove
 
-    tag = build.facts().tag
-    with build.cloud() as endpoint:
-        for region in _regions(build):
-            ec2 = client("ec2", region, endpoint)
-            for journal in build.journals():
-                yield from images.remove(ec2, journal)
-            yield from images.remove_tagged(ec2, build.journal("clean", tag), tag)
+    with maker.cloud() as endpoint:
+        yield from remove(endpoint, _traces(maker))
 
 
-def _regions(build: Build) -> list[str]:
-    """Where the build may have made something: its answers may have named another region before."""
-    return sorted({build.recipe().target.region, *(made["region"] for made in resources(build))})
+def _traces(maker: Maker) -> Any:
+    """Where to look.  The answers may have named other regions before: the journals know."""
+    from wizard.cloud.removal import Traces
+
+    journals = maker.journals()
+    records = [record for journal in journals for record in journal.records()]
+    regions = {*maker.regions(), *(str(record["region"]) for record in records if "region" in record)}
+    has_parameters = maker.has_parameters() or any(record["operation"] == "PutParameter" for record in records)
+    return Traces(maker.tag, sorted(regions), journals, maker.journal("clean", maker.tag), has_parameters)
 
 
-def files(build: Build) -> None:
-    """Removes the build's folder, with what steps left in it under other user ids.
+def files(maker: Maker) -> None:
+    """Removes the folder of a build, with what steps left in it under other user ids, or of an upload.
 
     Results and downloads stay: other builds use them.
     """
+    if isinstance(maker, Build):
+        _steps_files(maker)
+    shutil.rmtree(maker.folder)
+
+
+def _steps_files(build: Build) -> None:
     with build.hold():
         scratch = build.scratch("*")
         remains = [str(path) for path in (build.work, *scratch.parent.glob(scratch.name)) if path.exists()]
         if remains:
             command = ["bash", "-euc", f'{PRELUDE}\nas_root rm -rf --one-file-system "$@"', "bash", *remains]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-    shutil.rmtree(build.folder)

@@ -12,12 +12,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud.practice import model, state
+from wizard.cloud.practice import model, offers, state
 from wizard.cloud.practice.messages import Refusal, Response
 from wizard.cloud.practice.state import ACCOUNT, Snapshot
 from wizard.targets.akis import all_akis
 
 Parameters = dict[str, Any]
+Operation = Callable[[Path, Parameters], dict[str, Any]]
+"""What an operation does in a region's folder, and its answer."""
 
 IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 KERNEL_ID = re.compile(r"aki-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -34,15 +36,15 @@ NO_VOLUME = "vol-ffffffff"
 """What DescribeSnapshots gives as the volume of a snapshot that was never one."""
 
 
-def answer(region: Path, action: str, body: bytes) -> Response:
-    """Answers one of OPERATIONS in a region's folder; `body` is the request in the EC2 query protocol."""
+def answer(region: Path, action: str, body: bytes, carry_out: Operation) -> Response:
+    """Answers an operation in a region's folder; `body` is the request in the EC2 query protocol."""
     request_id = str(uuid.uuid4())
     try:
         operation = model.operation("ec2", action)
         parameters = model.read_query(operation, body)
         if parameters.pop("DryRun", False):
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
-        return Response(200, model.write_answer(operation, OPERATIONS[action](region, parameters), request_id), XML)
+        return Response(200, model.write_answer(operation, carry_out(region, parameters), request_id), XML)
     except Refusal as refusal:
         return refused(refusal)
 
@@ -56,7 +58,7 @@ def refused(refusal: Refusal) -> Response:
 
 
 def register_image(region: Path, asked: Parameters) -> dict[str, Any]:
-    _check_name(region, asked.get("Name", ""))
+    check_name(region, asked.get("Name", ""))
     architecture = asked.get("Architecture", "i386")
     virtualization = asked.get("VirtualizationType", "paravirtual")
     _check_combination(asked, architecture, virtualization)
@@ -90,7 +92,8 @@ def register_image(region: Path, asked: Parameters) -> dict[str, Any]:
     return {"ImageId": image_id}
 
 
-def _check_name(region: Path, name: str) -> None:
+def check_name(region: Path, name: str) -> None:
+    """Refuses a name that no image may have, or that one has already."""
     if not IMAGE_NAME.fullmatch(name):
         allowed = "3 to 128 letters, digits, spaces or any of ( ) [ ] . / - ' @ _"
         raise Refusal("InvalidAMIName.Malformed", f"AMI name {name!r} is not valid: {allowed}")
@@ -156,13 +159,15 @@ def describe_images(region: Path, asked: Parameters) -> dict[str, Any]:
     else:
         found = state.images(region)
     owners = asked.get("Owners")
-    mine = [image for image in found if owners is None or {"self", ACCOUNT} & set(owners)]
+    mine = [offers.described(region, image) for image in found if owners is None or {"self", ACCOUNT} & set(owners)]
     return {"Images": _filtered(mine, asked, "DescribeImages", "Images")}
 
 
 def deregister_image(region: Path, asked: Parameters) -> dict[str, Any]:
     image = state.find_image(region, asked["ImageId"])
+    offers.check_may_go(region, image["ImageId"])
     state.image_path(region, image["ImageId"]).unlink()
+    offers.forget(region, image["ImageId"])
     results = []
     for snapshot_id in _snapshots_of(image) if asked.get("DeleteAssociatedSnapshots") else ():
         in_use = _used_by(region, snapshot_id) is not None
@@ -211,6 +216,7 @@ def _described(region: Path, snapshot: Snapshot) -> dict[str, Any]:
         "State": now,
         "Progress": "100%" if now == "completed" else "0%",
         "Encrypted": _is_encrypted(snapshot),
+        "FullSnapshotSizeInBytes": state.BLOCK * len(state.contents(state.snapshot_folder(region, snapshot.id))),
         **({"KmsKeyId": snapshot.request["KmsKeyArn"]} if "KmsKeyArn" in snapshot.request else {}),
         "Tags": snapshot.tags,
     }
@@ -300,7 +306,7 @@ def _matches(values: list[Any], wanted: list[str]) -> bool:
     return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
 
 
-OPERATIONS: Mapping[str, Callable[[Path, Parameters], dict[str, Any]]] = {
+OPERATIONS: Mapping[str, Operation] = {
     "CreateTags": create_tags,
     "DeleteSnapshot": delete_snapshot,
     "DeregisterImage": deregister_image,

@@ -1,4 +1,4 @@
-"""The practice cloud's server: HTTP on loopback; EBS direct and images are ours, every other operation is moto's.
+"""The practice cloud's server: HTTP on loopback; EBS direct, images and parameters are ours, the rest is moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import ebs, ec2
+from wizard.cloud.practice import ebs, ec2, publishing, ssm
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
@@ -29,6 +29,9 @@ PASSING_HEADERS = ("Authorization", "Content-Type", "Host", "X-Amz-Content-Sha25
 
 WATCH = 1.0
 """Seconds between two looks whether anybody still uses the cloud."""
+
+EC2_OPERATIONS = {**ec2.OPERATIONS, **publishing.OPERATIONS}
+"""What is answered here; every other operation of EC2's is moto's."""
 
 _one_at_a_time = threading.Lock()
 """Held wherever a record is read and then written; blocks do not need it."""
@@ -49,9 +52,14 @@ def answer(folder: Path, request: Request) -> Response:
             return ebs.answer(region, request)
     if signed["service"] == "ec2":
         action = parse_qs(request.body.decode()).get("Action", [""])[0]
-        if action in ec2.OPERATIONS:
+        if action in EC2_OPERATIONS:
             with _one_at_a_time:
-                return ec2.answer(region, action, request.body)
+                return ec2.answer(region, action, request.body, EC2_OPERATIONS[action])
+    if signed["service"] == "ssm":
+        action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        if action in ssm.OPERATIONS:
+            with _one_at_a_time:
+                return ssm.answer(region, action, request.body)
     return by_moto(request)
 
 
@@ -60,9 +68,9 @@ def refusal_of(fault: str | None, request: Request) -> Response | None:
     if fault not in REFUSALS:
         return None
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
-    is_ebs = signed is not None and signed["service"] == "ebs"
-    refusal = REFUSALS[fault][0 if is_ebs else 1]
-    return ebs.refused(refusal) if is_ebs else ec2.refused(refusal)
+    by_json = {"ebs": ebs.refused, "ssm": ssm.refused}.get(signed["service"] if signed else "")
+    refusal = REFUSALS[fault][0 if by_json else 1]
+    return by_json(refusal) if by_json else ec2.refused(refusal)
 
 
 # Sources of the codes: EBS direct API Reference, "Common errors"; EC2 API Reference, "Error codes".
@@ -80,7 +88,7 @@ REFUSALS = {
         Refusal("RequestExpired", "Request has expired."),
     ),
 }
-"""For EBS direct, and for the services of the query protocol."""
+"""For the services that speak JSON, and for those of the query protocol."""
 
 
 def by_moto(request: Request) -> Response:

@@ -1,0 +1,59 @@
+"""Everything that a build or an upload has made in a cloud, found and removed, in every region."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wizard.cloud import images, parameters, protection
+from wizard.cloud.session import client
+from wizard.run.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Where to look: what the tag says, the regions, and the journals of all that was asked.
+
+    `removal` is the journal of the removal itself; `has_parameters`: whether SSM is asked at all, for which an ordinary
+    build has no permission.
+    """
+
+    tag: str
+    regions: Sequence[str]
+    journals: Sequence[Journal]
+    removal: Journal
+    has_parameters: bool
+
+
+def tagged(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, str]]:
+    """What carries the tag: kind ("image", "snapshot", "parameter"), id and region."""
+    for region in traces.regions:
+        for kind, found in images.tagged(client("ec2", region, endpoint), traces.tag):
+            yield kind, found, region
+        if traces.has_parameters:
+            for name in parameters.tagged(client("ssm", region, endpoint), traces.tag):
+                yield "parameter", name, region
+
+
+def remove(endpoint: str | None, traces: Traces) -> Iterator[str]:
+    """Removes it all; gives a line for each thing that was there.  Calling it again does no harm.
+
+    First what names the images, then what protects them, in all regions, as a protection may hold on for a day; then
+    the images, then their snapshots.  Raises deregistration-cooldown, deregistration-protected, snapshot-in-use, and
+    what AWS refuses.
+    """
+    for region in traces.regions if traces.has_parameters else ():
+        yield from _remove_parameters(endpoint, region, traces)
+    for region in traces.regions:
+        protection.lift(client("ec2", region, endpoint), traces.journals, traces.removal)
+    for region in traces.regions:
+        ec2 = client("ec2", region, endpoint)
+        for journal in traces.journals:
+            yield from (f"removed {made}" for made in images.remove(ec2, journal))
+        yield from (f"removed {made}" for made in images.remove_tagged(ec2, traces.removal, traces.tag))
+
+
+def _remove_parameters(endpoint: str | None, region: str, traces: Traces) -> Iterator[str]:
+    found = images.tagged(client("ec2", region, endpoint), traces.tag)
+    ours = [made for kind, made in found if kind == "image"]
+    ssm = client("ssm", region, endpoint)
+    for name, before in parameters.remove(ssm, traces.journals, traces.removal, ours, traces.tag):
+        yield f"{name} in {region} holds {before} again" if before else f"removed {name} in {region}"
