@@ -1,6 +1,8 @@
 """The answers as they stand: what was said, and the defaults where nothing was."""
 
+import contextlib
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ from wizard.recipe import Disk, Distro, Target
 PARTITIONS = "disk.partitions"
 """Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
 
-CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
+CARRIED = ("target.encrypted", "target.kms_key", "distro.mirror", "system.ssh_authorized_keys", "system.locale")
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
 
 LINES = ("system.ssh_authorized_keys",)
 """Of these, what has several values, one a line."""
+
+CARRIED_TABLES = ("publish",)
+"""The same for whole tables, as JSON."""
 
 
 @functools.cache
@@ -58,7 +63,17 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
             table, _, key = path.partition(".")
             text = answers[path]
             built.setdefault(table, {})[key] = text.splitlines() if path in LINES else text
-    return built
+    return built | ({} if screen else carried_tables(answers))
+
+
+def carried_tables(answers: Answers) -> dict[str, Any]:
+    """The tables that no screen asks for; a draft may hold anything, so what is no table is left out."""
+    found: dict[str, Any] = {}
+    for name in CARRIED_TABLES:
+        with contextlib.suppress(json.JSONDecodeError):
+            table = json.loads(answers.get(name, "null"))
+            found |= {name: table} if isinstance(table, dict) else {}
+    return found
 
 
 def target_of(answers: Answers) -> Target:

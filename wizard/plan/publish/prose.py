@@ -1,4 +1,4 @@
-"""What is done after registering, as prose: the AWS calls of each action."""
+"""What is done after registering, as prose: in a sentence, and the AWS calls of each action."""
 
 import json
 
@@ -12,6 +12,21 @@ from wizard.plan.steps import (
     PutParameter,
     ShareImage,
 )
+from wizard.recipe import Publish
+
+
+def in_short(publish: Publish | None) -> str:
+    """A sentence for the last question before it begins, with a space before it; "" where nothing is done."""
+    if publish is None:
+        return ""
+    said = [
+        *([f"copied to {', '.join(publish.regions)}, where it costs the same again"] if publish.regions else []),
+        *([f"shared with {', '.join(publish.share_with)}"] if publish.share_with else []),
+        *([f"deprecated after {publish.deprecate_after_days} days"] if publish.deprecate_after_days else []),
+        *(["protected from being deregistered"] if publish.protect else []),
+        *([f"named by the parameter {publish.ssm_parameter}"] if publish.ssm_parameter else []),
+    ]
+    return f" Then it is {'; '.join(said)}." if said else ""
 
 
 def publishing_lines(action: PublishAction) -> list[str]:
