@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from wizard.cloud import images
 from wizard.cloud.errors import aws_errors
 from wizard.cloud.images import COMPARED, deregister, look_up, tag_of, wait_until_available
 from wizard.cloud.session import Client
@@ -17,7 +18,8 @@ LONGEST_COPY = 6 * 3600.0
 """Seconds.  AWS promises none: "on a best-effort basis" (EC2 User Guide, "Copy an AMI"); some GiB take minutes."""
 
 USABLE = ("pending", "available")
-OF_ITS_REGION = ("KernelId", "RamdiskId")
+OF_ITS_OWN = ("KernelId", "RamdiskId", "Name", "Description")
+"""What a copy does not have from its source."""
 
 
 def copy(
@@ -37,7 +39,8 @@ def copy(
             raise
         raise Failure("copy-failed", evidence=failure.evidence, **failure.facts) from failure
     _write_down(ec2, journal, image)
-    if wrong := differences(source, image, ec2.meta.region_name):
+    wrong = [*images.differences(parameters, image), *differences(source, image, ec2.meta.region_name)]
+    if wrong:
         raise Failure("image-differs", evidence=wrong, image_id=image_id)
     return image
 
@@ -48,7 +51,7 @@ def differences(source: Mapping[str, Any], copy: Mapping[str, Any], region: str)
     A PV-GRUB kernel has another id in each region; AWS does not say how it finds it, so the copy must name the one of
     the same version that we know there, and must name one at all.
     """
-    pairs = [(field, source.get(field), copy.get(field)) for field in COMPARED if field not in OF_ITS_REGION]
+    pairs = [(field, source.get(field), copy.get(field)) for field in COMPARED if field not in OF_ITS_OWN]
     if kernel := source.get("KernelId"):
         pairs.append(("KernelId", _kernel_there(kernel, region) or copy.get("KernelId", "one"), copy.get("KernelId")))
     sizes, theirs = _sizes(source), _sizes(copy)

@@ -66,12 +66,12 @@ def _statements(action: CloudAction) -> Iterator[Statement]:
         case PutParameter():
             yield from _of_parameter(action)
         case ShareImage():
-            yield _on_images("ShareImage", ["ec2:ModifyImageAttribute", "ec2:DescribeImageAttribute"], action)
+            yield _on_images(["ec2:ModifyImageAttribute", "ec2:DescribeImageAttribute"], action)
         case DeprecateImage():
-            yield _on_images("DeprecateImage", ["ec2:EnableImageDeprecation"], action)
+            yield _on_images(["ec2:EnableImageDeprecation"], action)
         case ProtectImage():
             names = ["ec2:EnableImageDeregistrationProtection", "ec2:DisableImageDeregistrationProtection"]
-            yield _on_images("ProtectImage", names, action)
+            yield _on_images(names, action)
 
 
 def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
@@ -123,11 +123,11 @@ def _of_registration(action: RegisterImage) -> Iterator[Statement]:
 def _of_checks(action: CheckPublishing) -> Iterator[Statement]:
     if action.copies:
         yield _describing("ec2:DescribeImages", action.region)
-    if action.shares:
-        yield _describing("ec2:GetEbsEncryptionByDefault", action.region)
-        yield _describing("ec2:GetEbsDefaultKmsKeyId", action.region)
+    names = ["ec2:GetEbsEncryptionByDefault", "ec2:GetEbsDefaultKmsKeyId"] if action.shares else []
     if EVERYONE in action.shares:
-        yield _describing("ec2:GetImageBlockPublicAccessState", action.region)
+        names.append("ec2:GetImageBlockPublicAccessState")
+    if names:
+        yield {**_describing("", action.region), "Sid": "AccountSettings", "Action": names}
 
 
 def _of_copy(action: CopyImage) -> Iterator[Statement]:
@@ -166,8 +166,8 @@ def _of_parameter(action: PutParameter) -> Iterator[Statement]:
     yield _describing("ec2:DescribeImages", region)
 
 
-def _on_images(sid: str, actions: list[str], action: ShareImage | DeprecateImage | ProtectImage) -> Statement:
-    return _on_our_own(sid, actions, _arn(action.region, "image"), action.build)
+def _on_images(actions: list[str], action: ShareImage | DeprecateImage | ProtectImage) -> Statement:
+    return _on_our_own("PublishImage", actions, _arn(action.region, "image"), action.build)
 
 
 def _on_our_own(sid: str, actions: list[str], resource: str, build: str) -> Statement:

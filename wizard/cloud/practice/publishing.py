@@ -24,6 +24,9 @@ Parameters = dict[str, Any]
 OF_THE_COPY = ("Tags", "Name", "Description", "DeprecationTime", "KernelId", "Public", "StateReason")
 """What a copy does not take over as it is."""
 
+PUBLIC_BLOCKED, ALWAYS_ENCRYPTED = "public-blocked", "always-encrypted"
+"""Files in a region's folder that say so by being there."""
+
 LONGEST_PRIVATE = timedelta(days=3653)
 LONGEST_PUBLIC = timedelta(days=731)
 """Ten years from now, and for a public image two from its creation.  Source: EnableImageDeprecation, `DeprecateAt`."""
@@ -164,7 +167,8 @@ def describe_image_attribute(region: Path, asked: Parameters) -> Parameters:
     return {"ImageId": image["ImageId"], "LaunchPermissions": permissions}
 
 
-# Block public access.  A new account of AWS's has it on; here it is off, as nobody could switch it from outside.
+# The account's settings in a region.  A new account of AWS's blocks public access; this one does not, as nobody could
+# switch it off from outside.
 
 
 def get_block(region: Path, asked: Parameters) -> Parameters:  # noqa: ARG001  every operation is called alike
@@ -173,22 +177,40 @@ def get_block(region: Path, asked: Parameters) -> Parameters:  # noqa: ARG001  e
 
 
 def enable_block(region: Path, asked: Parameters) -> Parameters:
-    _block_file(region).parent.mkdir(parents=True, exist_ok=True)
-    _block_file(region).touch()
+    _switch_on(region / PUBLIC_BLOCKED)
     return {"ImageBlockPublicAccessState": asked["ImageBlockPublicAccessState"]}
 
 
 def disable_block(region: Path, asked: Parameters) -> Parameters:  # noqa: ARG001  every operation is called alike
-    _block_file(region).unlink(missing_ok=True)
+    (region / PUBLIC_BLOCKED).unlink(missing_ok=True)
     return {"ImageBlockPublicAccessState": "unblocked"}
 
 
 def _blocks_public(region: Path) -> bool:
-    return _block_file(region).exists()
+    return (region / PUBLIC_BLOCKED).exists()
 
 
-def _block_file(region: Path) -> Path:
-    return region / "block-public-access"
+def get_encryption(region: Path, asked: Parameters) -> Parameters:  # noqa: ARG001  every operation is called alike
+    return {"EbsEncryptionByDefault": (region / ALWAYS_ENCRYPTED).exists()}
+
+
+def enable_encryption(region: Path, asked: Parameters) -> Parameters:
+    _switch_on(region / ALWAYS_ENCRYPTED)
+    return get_encryption(region, asked)
+
+
+def disable_encryption(region: Path, asked: Parameters) -> Parameters:
+    (region / ALWAYS_ENCRYPTED).unlink(missing_ok=True)
+    return get_encryption(region, asked)
+
+
+def get_default_key(region: Path, asked: Parameters) -> Parameters:  # noqa: ARG001  every operation is called alike
+    return {"KmsKeyId": AWS_KEY}
+
+
+def _switch_on(setting: Path) -> None:
+    setting.parent.mkdir(parents=True, exist_ok=True)
+    setting.touch()
 
 
 # Deprecation and protection
@@ -239,12 +261,16 @@ def disable_protection(region: Path, asked: Parameters) -> Parameters:
 OPERATIONS: Mapping[str, Callable[[Path, Parameters], Parameters]] = {
     "CopyImage": copy_image,
     "DescribeImageAttribute": describe_image_attribute,
+    "DisableEbsEncryptionByDefault": disable_encryption,
     "DisableImageBlockPublicAccess": disable_block,
     "DisableImageDeprecation": disable_image_deprecation,
     "DisableImageDeregistrationProtection": disable_protection,
+    "EnableEbsEncryptionByDefault": enable_encryption,
     "EnableImageBlockPublicAccess": enable_block,
     "EnableImageDeprecation": enable_image_deprecation,
     "EnableImageDeregistrationProtection": enable_protection,
+    "GetEbsDefaultKmsKeyId": get_default_key,
+    "GetEbsEncryptionByDefault": get_encryption,
     "GetImageBlockPublicAccessState": get_block,
     "ModifyImageAttribute": modify_image_attribute,
 }
