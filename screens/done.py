@@ -37,7 +37,9 @@ def done_text(facts: Mapping[str, Any], took: Sequence[tuple[str, str]], launch:
     where = " (practice cloud)" if practice else ""
     rows = [
         ("AMI", f"{facts.get('image_id', 'none')}{where}"),
-        ("Snapshot", facts.get("snapshot_id", "none")),
+        ("Bundle", facts["image_location"])
+        if "image_location" in facts
+        else ("Snapshot", facts.get("snapshot_id", "none")),
         ("Region", facts.get("region", "")),
         *(("Copy", f"{image_id} in {region}") for region, image_id in facts.get("copies", {}).items()),
         ("SHA-256", facts.get("sha256", "")),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.command(help="Removes the local files of a build or an upload; with --cloud also what it made in AWS.")
 @click.argument("build")
-@click.option("--cloud", is_flag=True, help="Also remove its AMI, copies, snapshots and parameters.")
+@click.option("--cloud", is_flag=True, help="Also remove its AMI, copies and parameters, and what they were made from.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clean(build: str, cloud: bool, yes: bool) -> int:
     """Shows what will go, asks, and removes it: the AMI before its snapshots, the files last."""

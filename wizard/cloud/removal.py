@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wizard.cloud import images, parameters, protection
+from wizard.cloud import bucket, images, parameters, protection
+from wizard.cloud.bucket import Place
 from wizard.cloud.session import client
 from wizard.run.journal import Journal
 
@@ -13,7 +14,7 @@ class Traces:
     """Where to look: what the tag says, the regions, and the journals of all that was asked.
 
     `removal` is the journal of the removal itself; `has_parameters`: whether SSM is asked at all, for which an ordinary
-    build has no permission.
+    build has no permission; `bundles`: where those of S3-backed images may lie, with the region.
     """
 
     tag: str
@@ -21,6 +22,7 @@ class Traces:
     journals: Sequence[Journal]
     removal: Journal
     has_parameters: bool
+    bundles: Sequence[tuple[str, Place]] = ()
 
 
 def tagged(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, str]]:
@@ -33,12 +35,19 @@ def tagged(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, str
                 yield "parameter", name, region
 
 
+def stored(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, bool]]:
+    """The bundles: manifest, region, and whether anything of it is there."""
+    for region, place in traces.bundles:
+        is_there = bool(bucket.stored(client("s3", region, endpoint), place))
+        yield f"{place.bucket}/{place.manifest}", region, is_there
+
+
 def remove(endpoint: str | None, traces: Traces) -> Iterator[str]:
     """Removes it all; gives a line for each thing that was there.  Calling it again does no harm.
 
     First what names the images, then what protects them, in all regions, as a protection may hold on for a day; then
-    the images, then their snapshots.  Raises deregistration-cooldown, deregistration-protected, snapshot-in-use, and
-    what AWS refuses.
+    the images, then their snapshots and bundles.  Raises deregistration-cooldown, deregistration-protected,
+    snapshot-in-use, and what AWS refuses.
     """
     for region in traces.regions if traces.has_parameters else ():
         yield from _remove_parameters(endpoint, region, traces)
@@ -49,6 +58,10 @@ def remove(endpoint: str | None, traces: Traces) -> Iterator[str]:
         for journal in traces.journals:
             yield from (f"removed {made}" for made in images.remove(ec2, journal))
         yield from (f"removed {made}" for made in images.remove_tagged(ec2, traces.removal, traces.tag))
+    # EC2 reads a bundle whenever an instance of its AMI starts.
+    for region, place in traces.bundles:
+        if count := bucket.delete(client("s3", region, endpoint), traces.removal, place):
+            yield f"removed {count} objects {place.bucket}/{place.base}.*"
 
 
 def _remove_parameters(endpoint: str | None, region: str, traces: Traces) -> Iterator[str]:

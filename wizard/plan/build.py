@@ -84,7 +84,13 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
             account_step(recipe, chosen, able, occasion.build, image_key),
             *steps,
             *cloud_steps(
-                recipe, chosen, able, occasion.build, image_key, tuple(step.id for step in steps if step.id == "prove")
+                recipe,
+                chosen,
+                able,
+                occasion.build,
+                image_key,
+                tuple(step.id for step in steps if step.id == "prove"),
+                EPOCH,
             ),
         ),
         EPOCH,
@@ -100,7 +106,7 @@ def identity(recipe: Recipe) -> str:
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    for of_no_matter in ("name", "prove", "publish"):
+    for of_no_matter in ("name", "prove", "bundle", "publish"):
         answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     layout = layout_of(recipe.target, recipe.disk)

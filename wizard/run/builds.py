@@ -268,23 +268,29 @@ def all_builds() -> list[Build]:
 def resources(maker: "Build | Upload") -> list[dict[str, Any]]:
     """What the journals of a build or an upload say that it made in AWS and did not remove: kind, id, region."""
     made: dict[tuple[str, str], dict[str, Any]] = {}
-    answered = [record for journal in maker.journals() for record in journal.records() if record["kind"] == "answered"]
-    for record in sorted(answered, key=lambda record: str(record["at"])):
+    records = [record for journal in maker.journals() for record in journal.records()]
+    for record in sorted(records, key=lambda record: str(record["at"])):
         for kind, item in _named_in(record):
-            if record["operation"] in MAKING:
+            if MAKING.get(record["operation"]) == record["kind"]:
                 made[item, record["region"]] = {"kind": kind, "id": item, "region": record["region"]}
-            elif record["operation"] in REMOVING:
+            elif record["operation"] in REMOVING and record["kind"] == "answered":
                 made.pop((item, record["region"]), None)
     return list(made.values())
 
 
-MAKING = ("StartSnapshot", "RegisterImage", "CopyImage", "PutParameter")
-REMOVING = ("DeregisterImage", "DeleteSnapshot", "DeleteParameter", "RestoreParameter")
+MAKING = {
+    **dict.fromkeys(("StartSnapshot", "RegisterImage", "CopyImage", "PutParameter"), "answered"),
+    # A bundle is there from its first object on, before any answer.
+    "PutObject": "asked",
+}
+REMOVING = ("DeregisterImage", "DeleteSnapshot", "DeleteParameter", "RestoreParameter", "DeleteObjects")
 
 
 def _named_in(record: Record) -> Iterator[tuple[str, str]]:
     """Kind and id of what a record speaks of.  An image's id stands beside a parameter's name, too."""
-    if "name" in record:
+    if "base" in record:
+        yield "bundle", f"{record['bucket']}/{record['base']}.manifest.xml"
+    elif "name" in record:
         yield "parameter", record["name"]
     elif "image_id" in record:
         yield "image", record["image_id"]

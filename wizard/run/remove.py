@@ -2,8 +2,8 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from wizard.plan.script import PRELUDE
 from wizard.run.builds import Build, resources
@@ -12,18 +12,26 @@ from wizard.run.uploads import Upload
 Maker = Build | Upload
 """Who has made something in AWS, and written it down."""
 
+if TYPE_CHECKING:
+    from wizard.cloud.bucket import Place
+
 
 def found_in_cloud(maker: Maker) -> list[dict[str, Any]]:
     """What it made in AWS and is there: by its journals, and by its tag, should a journal have been lost.
 
     Asks AWS: Failure for whatever it or the network refuses.
     """
-    from wizard.cloud.removal import tagged
+    from wizard.cloud.removal import stored, tagged
 
     known = {(made["id"], made["region"]): made for made in resources(maker)}
     with maker.cloud() as endpoint:
         for kind, found, region in tagged(endpoint, _traces(maker)):
             known.setdefault((found, region), {"kind": kind, "id": found, "region": region})
+        for manifest, region, is_there in stored(endpoint, _traces(maker)):
+            if is_there:
+                known.setdefault((manifest, region), {"kind": "bundle", "id": manifest, "region": region})
+            else:
+                known.pop((manifest, region), None)
     return sorted(known.values(), key=lambda made: (made["kind"], made["region"]))
 
 
@@ -35,6 +43,20 @@ def from_cloud(maker: Maker) -> Iterator[str]:
         yield from remove(endpoint, _traces(maker))
 
 
+def _bundles(build: Build, regions: Sequence[str]) -> list[tuple[str, "Place"]]:
+    """Where its bundles may lie, with the region: by its journals, and by its answers, should a journal be lost."""
+    from wizard.cloud import bundles
+    from wizard.cloud.bucket import Place
+    from wizard.plan.cloud import folder_for
+
+    recipe = build.recipe()
+    found = [(region, place) for one in build.journals() for region in regions for place in bundles.places(one, region)]
+    if recipe.bundle and recipe.bundle.bucket:
+        folder = recipe.bundle.prefix or folder_for(recipe.name)
+        found.append((recipe.target.region, Place(recipe.bundle.bucket, f"{folder}/{build.tag}")))
+    return list(dict.fromkeys(found))
+
+
 def _traces(maker: Maker) -> Any:
     """Where to look.  The answers may have named other regions before: the journals know."""
     from wizard.cloud.removal import Traces
@@ -43,7 +65,9 @@ def _traces(maker: Maker) -> Any:
     records = [record for journal in journals for record in journal.records()]
     regions = {*maker.regions(), *(str(record["region"]) for record in records if "region" in record)}
     has_parameters = maker.has_parameters() or any(record["operation"] == "PutParameter" for record in records)
-    return Traces(maker.tag, sorted(regions), journals, maker.journal("clean", maker.tag), has_parameters)
+    removal = maker.journal("clean", maker.tag)
+    bundles = _bundles(maker, sorted(regions)) if isinstance(maker, Build) else []
+    return Traces(maker.tag, sorted(regions), journals, removal, has_parameters, bundles)
 
 
 def files(maker: Maker) -> None:

@@ -47,6 +47,11 @@ def _region_problems(publish: Publish, where: Target, home: Region) -> Iterator[
             # Source: AWS EC2 User Guide, "Copy an AMI": not to a region that does not support PV AMIs.
             message = f"{name} starts no paravirtual {where.arch} AMIs, so AWS copies none there."
             yield Problem("publish.regions", message)
+    if publish.regions and where.storage == "s3":
+        message = (
+            "are given, and AWS keeps copies of an S3-backed AMI in buckets of its own, which nothing here removes."
+        )
+        yield Problem("publish.regions", message, 'storage = "ebs"')
     if len(set(publish.regions)) < len(publish.regions):
         yield Problem("publish.regions", "names a region twice.")
 
