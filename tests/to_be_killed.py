@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cloud.actions import perform
-from wizard.plan.steps import BUILD_TAG, RegisterImage, UploadSnapshot
+from wizard.plan.steps import BUILD_TAG, CloudAction, RegisterImage, UploadSnapshot
 from wizard.run.journal import Journal
 
 REGION = "eu-west-3"
 NAME = "to be killed"
 BUILD = "killed-1"
 TAGS = {"Name": NAME, BUILD_TAG: BUILD}
-ACTIONS = (
+ACTIONS: tuple[CloudAction, ...] = (
     UploadSnapshot(REGION, "disk.img", "snapshot-id", "a test", TAGS),
     RegisterImage(
         REGION,
@@ -44,7 +44,7 @@ def main(endpoint: str, folder: Path, at: int) -> None:
         append(journal, *record)
         _end_at(at, next(moments))
 
-    Journal._append = killed  # type: ignore[method-assign]
+    Journal._append = killed  # type: ignore[assignment,method-assign]
     for place, action in enumerate(ACTIONS):
         journal = Journal(folder / f"journal-{place}.jsonl")
         perform(endpoint, action, folder, journal, lambda *_: None, lambda: False)
