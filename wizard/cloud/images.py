@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from wizard.cloud.errors import aws_code, aws_errors
 from wizard.cloud.session import Client
 from wizard.cloud.snapshot import delete_snapshot, started_id
+from wizard.cloud.volume import snapshots
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
 from wizard.plan.steps import BUILD_TAG, NO_SNAPSHOT, fill
@@ -203,6 +204,9 @@ def _images_made(ec2: Client, journal: Journal) -> Iterator[str]:
 def _snapshots_made(ec2: Client, journal: Journal) -> Iterator[str]:
     region = ec2.meta.region_name
     for record in journal.records():
+        if (record["operation"], record["kind"], record.get("region")) == ("CreateSnapshot", "asked", region):
+            heard = snapshots.created_id(journal, record)
+            yield from [heard] if heard else snapshots.with_token(ec2, record["token"])
         if (record["operation"], record["kind"], record.get("region")) != ("StartSnapshot", "asked", region):
             continue
         if heard := started_id(journal, record):

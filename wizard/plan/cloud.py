@@ -13,6 +13,7 @@ from wizard.plan.steps import (
     UploadBundle,
     UploadSnapshot,
 )
+from wizard.plan.volume import volume_step
 from wizard.recipe import Recipe
 from wizard.targets import target
 from wizard.targets.target import Abilities
@@ -52,7 +53,7 @@ def cloud_steps(
     parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image}, bundle)
     if bundle:
         return _from_bundle(bundle, parameters, build, after)
-    upload = Step(
+    upload = volume_step(recipe, build, tags, after) or Step(
         "snapshot",
         "Upload the image to an EBS snapshot",
         "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "

@@ -21,5 +21,20 @@ def estimate(stored: int, puts: int, kind: Literal["snapshot", "s3"] = "snapshot
     )
 
 
+def estimate_by_volume(stored: int, volume_gib: int, hours: float) -> str:
+    """The same for a snapshot that was made by way of a volume, which was kept for so many hours."""
+    prices = presets.load("prices")
+    monthly = stored / GIB * prices["snapshot_gib_month"]
+    once = volume_gib * hours / HOURS_A_MONTH * prices["volume_gib_month"]
+    return (
+        f"{_dollars(monthly)} a month while it is kept, and {_dollars(once)} once for the volume of {volume_gib} GiB "
+        f"(an estimate, by the prices of {prices['region']} on {prices['date']}; the instance's own hours come on top)"
+    )
+
+
+HOURS_A_MONTH = 730
+"""As AWS counts for EBS volumes (Amazon EBS pricing page)."""
+
+
 def _dollars(amount: float) -> str:
     return f"about ${amount:.2f}" if amount >= 0.01 else "less than $0.01"

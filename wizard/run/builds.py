@@ -265,6 +265,12 @@ def resources(build: Build) -> list[dict[str, Any]]:
                     made.pop(f"{bucket}/{base}.manifest.xml", None)
                 case {"kind": "answered", "operation": "RegisterImage", "image_id": made_id, "region": region}:
                     made[made_id] = {"kind": "image", "id": made_id, "region": region}
+                case {"kind": "answered", "operation": "CreateSnapshot", "snapshot_id": made_id, "region": region}:
+                    made[made_id] = {"kind": "snapshot", "id": made_id, "region": region}
+                case {"kind": "answered", "operation": "CreateVolume", "volume_id": made_id, "region": region}:
+                    made[made_id] = {"kind": "volume", "id": made_id, "region": region}
+                case {"kind": "answered", "operation": "DeleteVolume", "volume_id": gone_id}:
+                    made.pop(gone_id, None)
                 case {"kind": "answered", "operation": "DeregisterImage", "image_id": gone_id}:
                     made.pop(gone_id, None)
                 case {"kind": "answered", "operation": "DeleteSnapshot", "snapshot_id": gone_id}:

@@ -23,7 +23,9 @@ def found_in_cloud(build: Build) -> list[dict[str, Any]]:
     known = {made["id"]: made for made in resources(build)}
     with build.cloud() as endpoint:
         for region in _regions(build):
-            for kind, found in images.tagged(client("ec2", region, endpoint), build.facts().tag):
+            ec2, tag = client("ec2", region, endpoint), build.facts().tag
+            tagged = [*images.tagged(ec2, tag), *(("volume", one) for one in _volumes(ec2, build, tag))]
+            for kind, found in tagged:
                 known.setdefault(found, {"kind": kind, "id": found, "region": region})
         for region, place in _bundles(build):
             made = f"{place.bucket}/{place.manifest}"
@@ -35,9 +37,13 @@ def found_in_cloud(build: Build) -> list[dict[str, Any]]:
 
 
 def from_cloud(build: Build) -> Iterator[str]:
-    """Removes what the build made, images before snapshots and bundles; gives what went.  Twice does no harm."""
+    """Removes what the build made, images before snapshots and bundles, volumes last; gives what went.
+
+    Twice does no harm.
+    """
     from wizard.cloud import bucket, images
     from wizard.cloud.session import client
+    from wizard.cloud.volume import volumes
 
     tag = build.facts().tag
     with build.cloud() as endpoint:
@@ -46,10 +52,24 @@ def from_cloud(build: Build) -> Iterator[str]:
             for journal in build.journals():
                 yield from images.remove(ec2, journal)
             yield from images.remove_tagged(ec2, build.journal("clean", tag), tag)
+            for journal in build.journals():
+                yield from volumes.discard(ec2, journal)
+            for volume in _volumes(ec2, build, tag):
+                if volumes.delete(ec2, build.journal("clean", tag), volume):
+                    yield volume
         # EC2 reads a bundle whenever an instance of its AMI starts.
         for region, place in _bundles(build):
             if count := bucket.delete(client("s3", region, endpoint), build.journal("clean", tag), place):
                 yield f"{count} objects {place.bucket}/{place.base}.*"
+
+
+def _volumes(ec2: Any, build: Build, tag: str) -> list[str]:
+    """The volumes with the build's tag; AWS is not asked where the build never went that way, nor had leave to ask."""
+    from wizard.cloud.volume import volumes
+
+    records = (record for journal in build.journals() for record in journal.records())
+    may_have_some = build.recipe().volume or any(record["operation"] == "CreateVolume" for record in records)
+    return volumes.tagged(ec2, [tag]) if may_have_some else []
 
 
 def _bundles(build: Build) -> list[tuple[str, "Place"]]:

@@ -1,4 +1,4 @@
-"""The practice cloud's server: HTTP on loopback; EBS direct, S3 and images are ours, every other operation is moto's.
+"""The practice cloud's server: HTTP on loopback; EBS direct, S3, images and volumes are ours, all else is moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import ebs, ec2, s3
+from wizard.cloud.practice import ebs, ec2, s3, volumes
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
@@ -27,6 +27,9 @@ from wizard.cloud.practice.traffic import Traffic
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)/(?P<service>[a-z0-9-]+)/")
 
 PASSING_HEADERS = ("Authorization", "Content-Type", "Host", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Target")
+
+OPERATIONS = {**ec2.OPERATIONS, **volumes.OPERATIONS}
+"""Those of EC2 that are answered here; everything else is moto's."""
 
 WATCH = 1.0
 """Seconds between two looks whether anybody still uses the cloud."""
@@ -50,9 +53,9 @@ def answer(folder: Path, request: Request) -> Response:
         return s3.answer(folder, signed["region"], request)
     if signed["service"] == "ec2":
         action = parse_qs(request.body.decode()).get("Action", [""])[0]
-        if action in ec2.OPERATIONS:
+        if action in OPERATIONS:
             with _one_at_a_time:
-                return ec2.answer(region, action, request.body)
+                return ec2.answer(region, action, request.body, OPERATIONS[action])
     return by_moto(request)
 
 
