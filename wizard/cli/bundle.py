@@ -3,12 +3,15 @@
 import hashlib
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from wizard.cli.output import print_json
-from wizard.cli.upload import _alone, _check, _endpoint, _region, _Teller
+from wizard.cli.upload import _check, _region, _Teller
+from wizard.explain import Failure
 
 FILE = click.Path(path_type=Path)
 
@@ -79,7 +82,7 @@ def bundle(
         {"ami": device, "root": "/dev/sda1"},
         int(status.st_mtime),
     )
-    with _alone(work, source), _endpoint(practice=practice) as endpoint:
+    with _alone(work, source), _cloud(practice=practice) as endpoint:
         try:
             perform(endpoint, CheckBucket(where, bucket), work, journal, _Teller(), lambda: False)
             said = perform(endpoint, action, work, journal, _Teller(), lambda: False)
@@ -118,6 +121,35 @@ def _folder(image: Path, region: str, place: str, *, practice: bool) -> Path:
     folder = folders.uploads() / f"bundle-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def _alone(work: Path, image: Path) -> Iterator[None]:
+    """Raises Failure "upload-is-running" where another process sends the same image to the same place."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(work / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise Failure("upload-is-running", path=image) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _cloud(*, practice: bool) -> Iterator[str | None]:
+    """Where AWS is: None for the real one, else the practice cloud's address while it is needed."""
+    if not practice:
+        yield None
+        return
+    from wizard import folders
+    from wizard.cloud.practice.process import practice_cloud
+
+    with practice_cloud(folders.practice()) as endpoint:
+        yield endpoint
 
 
 def _name(kept: Path, image: Path) -> str:
