@@ -192,6 +192,9 @@ class UploadBundle:
     devices: Mapping[str, str]
     time: int
 
+    UNKEYED: ClassVar = frozenset({"certificate", "private_key", "ec2_certificate"})
+    """Where the keys lie changes nothing about a bundle that is there: work goes on with other files."""
+
     @property
     def base(self) -> str:
         """What the keys of all its objects begin with."""
