@@ -126,6 +126,12 @@ def test_what_does_not_go_is_said_with_the_reason(
     assert said in found[0]
 
 
+def test_copies_of_an_s3_backed_ami_are_refused_as_nothing_would_remove_their_buckets() -> None:
+    given = answers({"regions": ["eu-west-1"]}, storage="s3", virtualization="paravirtual")
+    found = {problem.place: problem.message for problem in problems_of(given)}
+    assert "buckets of its own" in found["publish.regions"]
+
+
 @pytest.mark.parametrize(
     ("publish", "target"),
     [
