@@ -204,6 +204,12 @@ def test_all_of_it_is_told_in_prose_and_in_short() -> None:
     assert "shared with everyone" in in_short(recipe(EVERYTHING).publish)
 
 
+def test_a_key_of_one_s_own_is_not_held_against_the_account_s_default_one() -> None:
+    chosen = {"share_with": ["999988887777"]}
+    assert "GetEbsEncryptionByDefault" in prose(made(chosen))
+    assert "GetEbsEncryptionByDefault" not in prose(made(chosen, encrypted=True, kms_key=f"{KEY}/0f3a"))
+
+
 # The script
 
 

@@ -293,7 +293,7 @@ def test_where_public_images_are_blocked_it_is_said_before_the_long_work(apart: 
     ec2 = client("ec2", apart.home, apart.endpoint)
     ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")
     for action in (
-        CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",)),
+        CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",), public=True),
         ShareImage(apart.home, "image-id", ("everyone",), apart.build),
     ):
         with pytest.raises(Failure) as caught:
@@ -309,7 +309,7 @@ def test_where_every_snapshot_is_encrypted_it_is_said_before_the_long_work(apart
     apart.perform(CheckPublishing(apart.home, apart.build, "image-1", {}, ("999988887777",)))
     ec2.enable_ebs_encryption_by_default()
     with pytest.raises(Failure) as caught:
-        apart.perform(CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",)))
+        apart.perform(CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",), public=True))
     assert caught.value.code == "encrypted-by-default"
 
 
