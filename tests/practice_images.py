@@ -5,14 +5,22 @@ import functools
 import hashlib
 import time
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ConnectionClosedError
 
-from wizard.cloud import session
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG
+from wizard.cloud import copying, removal, session
+from wizard.cloud.actions import perform
+from wizard.plan.publish.steps import copy_parameters
+from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, fill
+from wizard.recipe import from_answers
+from wizard.run.journal import Journal
 
 BLOCK = 524288
+NUMBERS = count(1)
 DATA = b"boot me." * (BLOCK // 8)
 
 client = functools.cache(session.client)
@@ -91,3 +99,53 @@ def lose_answer(maker: Any, operation: str) -> None:
         raise ConnectionClosedError(endpoint_url="https://aws")
 
     maker.meta.events.register(event, lose)
+
+
+class Made:
+    """A registered image with a name and a build of its own, a journal, and clients that can be listened to."""
+
+    def __init__(self, endpoint: str, folder: Path, snapshot_id: str = "", home: str = "us-east-1") -> None:
+        number = next(NUMBERS)
+        self.endpoint, self.folder, self.home, self.there = endpoint, folder, home, "eu-west-1"
+        self.build, self.ami, self.name = f"build-{number}", f"web-{number}", f"/images/web-{number}"
+        self.snapshot = snapshot_id or snapshot(endpoint, home, self.build)
+        self.image = image(endpoint, home, self.ami, self.snapshot, self.build, EnaSupport=True, BootMode="uefi")
+        self.journal = Journal(folder / "copy-1.jsonl")
+        (folder / "image-id").write_text(f"{self.image}\n")
+
+    @cached_property
+    def ec2(self) -> Any:
+        return session.client("ec2", self.there, self.endpoint)
+
+    @cached_property
+    def ssm(self) -> Any:
+        return session.client("ssm", self.home, self.endpoint)
+
+    @property
+    def source(self) -> dict[str, Any]:
+        return described(self.endpoint, self.home, self.image)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        answers = {"name": self.ami, "target": {"region": self.home, "arch": "x86_64"}}
+        asked = copy_parameters(from_answers(answers), self.there, self.build, "image-1")
+        return {str(key): value for key, value in fill(asked, {"<image>": self.image}).items()}
+
+    def images(self, region: str) -> list[str]:
+        return own_images(self.endpoint, region, self.build)
+
+    def snapshots(self, region: str) -> list[str]:
+        return own_snapshots(self.endpoint, region, self.build)
+
+    def copy(self) -> dict[str, Any]:
+        return copying.copy(self.ec2, self.source, self.journal, self.parameters)
+
+    def perform(self, action: Any) -> dict[str, Any]:
+        return perform(self.endpoint, action, self.folder, self.journal, lambda *_: None, lambda: False)
+
+    def clean(self) -> list[str]:
+        journals = [Journal(path) for path in sorted(self.folder.glob("*.jsonl"))]
+        removed = Journal(self.folder / "clean.jsonl")
+        regions = [self.home, self.there]
+        traces = removal.Traces(self.build, regions, journals, removed, has_parameters=True, has_volumes=False)
+        return list(removal.remove(self.endpoint, traces))

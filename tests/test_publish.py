@@ -126,6 +126,12 @@ def test_what_does_not_go_is_said_with_the_reason(
     assert said in found[0]
 
 
+def test_copies_of_an_s3_backed_ami_are_refused_as_nothing_would_remove_their_buckets() -> None:
+    given = answers({"regions": ["eu-west-1"]}, storage="s3", virtualization="paravirtual")
+    found = {problem.place: problem.message for problem in problems_of(given)}
+    assert "buckets of its own" in found["publish.regions"]
+
+
 @pytest.mark.parametrize(
     ("publish", "target"),
     [
@@ -196,6 +202,12 @@ def test_all_of_it_is_told_in_prose_and_in_short() -> None:
     assert in_short(None) == in_short(recipe({}).publish) == ""
     assert "copied to eu-west-1, ap-southeast-2" in in_short(recipe(EVERYTHING).publish)
     assert "shared with everyone" in in_short(recipe(EVERYTHING).publish)
+
+
+def test_a_key_of_one_s_own_is_not_held_against_the_account_s_default_one() -> None:
+    chosen = {"share_with": ["999988887777"]}
+    assert "GetEbsEncryptionByDefault" in prose(made(chosen))
+    assert "GetEbsEncryptionByDefault" not in prose(made(chosen, encrypted=True, kms_key=f"{KEY}/0f3a"))
 
 
 # The script

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from practice_images import client, described, image, lose_answer, own_images, own_snapshots, recorded, snapshot
+from practice_images import Made, client, described, image, lose_answer, recorded, snapshot
 
-from wizard.cloud import copying, images, parameters, protection, removal, session, sharing
-from wizard.cloud.actions import perform
+from wizard.cloud import copying, parameters, protection, sharing
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
@@ -42,56 +40,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-class Made:
-    """A registered image with a name and a build of its own, a journal, and clients that can be listened to."""
-
-    def __init__(self, endpoint: str, folder: Path, snapshot_id: str = "", home: str = "us-east-1") -> None:
-        number = next(NUMBERS)
-        self.endpoint, self.folder, self.home, self.there = endpoint, folder, home, "eu-west-1"
-        self.build, self.ami, self.name = f"build-{number}", f"web-{number}", f"/images/web-{number}"
-        self.snapshot = snapshot_id or snapshot(endpoint, home, self.build)
-        self.image = image(endpoint, home, self.ami, self.snapshot, self.build, EnaSupport=True, BootMode="uefi")
-        self.journal = Journal(folder / "copy-1.jsonl")
-        (folder / "image-id").write_text(f"{self.image}\n")
-
-    @cached_property
-    def ec2(self) -> Any:
-        return session.client("ec2", self.there, self.endpoint)
-
-    @cached_property
-    def ssm(self) -> Any:
-        return session.client("ssm", self.home, self.endpoint)
-
-    @property
-    def source(self) -> dict[str, Any]:
-        return described(self.endpoint, self.home, self.image)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        answers = {"name": self.ami, "target": {"region": self.home, "arch": "x86_64"}}
-        asked = copy_parameters(from_answers(answers), self.there, self.build, "image-1")
-        return {str(key): value for key, value in fill(asked, {"<image>": self.image}).items()}
-
-    def images(self, region: str) -> list[str]:
-        return own_images(self.endpoint, region, self.build)
-
-    def snapshots(self, region: str) -> list[str]:
-        return own_snapshots(self.endpoint, region, self.build)
-
-    def copy(self) -> dict[str, Any]:
-        return copying.copy(self.ec2, self.source, self.journal, self.parameters)
-
-    def perform(self, action: Any) -> dict[str, Any]:
-        return perform(self.endpoint, action, self.folder, self.journal, lambda *_: None, lambda: False)
-
-    def clean(self) -> list[str]:
-        journals = [Journal(path) for path in sorted(self.folder.glob("*.jsonl"))]
-        removed = Journal(self.folder / "clean.jsonl")
-        regions = [self.home, self.there]
-        traces = removal.Traces(self.build, regions, journals, removed, has_parameters=True, has_volumes=False)
-        return list(removal.remove(self.endpoint, traces))
-
-
 @pytest.fixture(autouse=True)
 def _clients(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("publishing", "removal"):
@@ -107,12 +55,6 @@ def shared(endpoint: str) -> str:
 @pytest.fixture
 def made(endpoint: str, tmp_path: Path, shared: str) -> Made:
     return Made(endpoint, tmp_path, shared)
-
-
-@pytest.fixture
-def whole(endpoint: str, tmp_path: Path) -> Made:
-    """With a snapshot of its own, as a build leaves it."""
-    return Made(endpoint, tmp_path)
 
 
 @pytest.fixture
@@ -293,7 +235,7 @@ def test_where_public_images_are_blocked_it_is_said_before_the_long_work(apart: 
     ec2 = client("ec2", apart.home, apart.endpoint)
     ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")
     for action in (
-        CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",)),
+        CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",), public=True),
         ShareImage(apart.home, "image-id", ("everyone",), apart.build),
     ):
         with pytest.raises(Failure) as caught:
@@ -309,7 +251,7 @@ def test_where_every_snapshot_is_encrypted_it_is_said_before_the_long_work(apart
     apart.perform(CheckPublishing(apart.home, apart.build, "image-1", {}, ("999988887777",)))
     ec2.enable_ebs_encryption_by_default()
     with pytest.raises(Failure) as caught:
-        apart.perform(CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",)))
+        apart.perform(CheckPublishing(apart.home, apart.build, "image-1", {}, ("everyone",), public=True))
     assert caught.value.code == "encrypted-by-default"
 
 
@@ -416,104 +358,6 @@ def test_an_id_that_aws_drops_without_a_word_is_not_called_written(made: Made, m
     with pytest.raises(Failure) as caught:
         parameters.put(made.ssm, made.journal, made.name, "ami-0123456789abcdef0", {})
     assert caught.value.code == "parameter-not-taken"
-
-
-# Taken back
-
-
-def test_everything_goes_in_every_region_and_the_second_time_there_is_nothing(whole: Made) -> None:
-    whole.copy()
-    for region in (whole.home, whole.there):
-        (whole.folder / region).write_text(next(iter(whole.images(region))))
-        whole.perform(ProtectImage(region, region, False, whole.build))
-        whole.perform(PutParameter(region, region, whole.name, {BUILD_TAG: whole.build}))
-
-    removed = whole.clean()
-
-    assert [line.split()[1].split("-")[0] for line in removed] == ["/images/web"] * 2 + ["ami", "snap"] * 2
-    for region in (whole.home, whole.there):
-        assert whole.images(region) == whole.snapshots(region) == []
-        assert parameters.find(client("ssm", region, whole.endpoint), whole.name) is None
-    assert whole.clean() == []
-
-
-def test_without_any_journal_the_tags_tell_what_goes(whole: Made) -> None:
-    whole.copy()
-    whole.perform(PutParameter(whole.home, "image-id", whole.name, {BUILD_TAG: whole.build}))
-    for path in whole.folder.glob("*.jsonl"):
-        path.unlink()
-    assert len(whole.clean()) == 5
-    assert whole.clean() == []
-
-
-def test_a_copy_whose_answer_was_lost_goes_too(made: Made) -> None:
-    lose_answer(made.ec2, "CopyImage")
-    with pytest.raises(Failure):
-        made.copy()
-    made.clean()
-    assert made.images(made.there) == made.snapshots(made.there) == []
-
-
-def test_a_parameter_gets_back_what_it_held_before(made: Made) -> None:
-    older = image(made.endpoint, made.home, f"older {made.build}", snapshot(made.endpoint, made.home))
-    parameters.put(made.ssm, Journal(made.folder / "of-somebody"), made.name, older, {})
-    made.perform(PutParameter(made.home, "image-id", made.name, {BUILD_TAG: made.build}))
-    assert (parameters.find(made.ssm, made.name) or {})["Value"] == made.image
-
-    assert f"{made.name} in {made.home} holds {older} again" in made.clean()
-    assert images.look_up(client("ec2", made.home, made.endpoint), older) is not None
-
-
-def test_a_parameter_that_names_another_image_by_now_is_left_alone(made: Made) -> None:
-    made.perform(PutParameter(made.home, "image-id", made.name, {BUILD_TAG: made.build}))
-    newer = image(made.endpoint, made.home, f"newer {made.build}", snapshot(made.endpoint, made.home))
-    parameters.put(made.ssm, Journal(made.folder / "of-another-build"), made.name, newer, {})
-    made.clean()
-    assert (parameters.find(made.ssm, made.name) or {})["Value"] == newer
-
-
-def test_a_protection_that_somebody_else_set_is_not_lifted(made: Made) -> None:
-    client("ec2", made.home, made.endpoint).enable_image_deregistration_protection(ImageId=made.image)
-    with pytest.raises(Failure) as caught:
-        made.clean()
-    assert caught.value.code == "deregistration-protected"
-    assert made.images(made.home) == [made.image]
-
-
-def test_a_cooldown_begins_in_every_region_at_once_and_its_end_is_said(made: Made) -> None:
-    made.copy()
-    for region in (made.home, made.there):
-        (made.folder / region).write_text(next(iter(made.images(region))))
-        made.perform(ProtectImage(region, region, True, made.build))
-    with pytest.raises(Failure) as caught:
-        made.clean()
-    assert caught.value.code == "deregistration-cooldown"
-    assert caught.value.facts["until"].endswith("Z")
-    for region in (made.home, made.there):
-        (found,) = made.images(region)
-        assert described(made.endpoint, region, found)["DeregistrationProtection"].startswith("disabled after ")
-
-
-def test_a_snapshot_that_somebody_elses_image_needs_is_left_to_them(whole: Made) -> None:
-    theirs = image(whole.endpoint, whole.home, f"theirs {whole.build}", whole.snapshot)
-    with pytest.raises(Failure) as caught:
-        whole.clean()
-    assert (caught.value.code, caught.value.facts["image_id"]) == ("snapshot-in-use", theirs)
-    assert described(whole.endpoint, whole.home, theirs)["State"] == "available"
-
-
-def test_an_ordinary_build_never_asks_for_parameters(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def note(service: str, *rest: Any) -> Any:
-        asked.append(service)
-        return client(service, *rest)
-
-    monkeypatch.setattr("wizard.cloud.removal.client", note)
-    traces = removal.Traces(made.build, [made.home], [], Journal(made.folder / "clean.jsonl"), False, False)
-    list(removal.tagged(made.endpoint, traces))
-    list(removal.remove(made.endpoint, traces))
-    assert set(asked) == {"ec2"}
 
 
 def test_the_state_words_are_those_of_describe_images() -> None:

@@ -18,7 +18,7 @@ def builds(as_json: bool) -> int:
     if as_json:
         print_json({"builds": rows, "uploads": uploads})
         return 0
-    if not rows:
+    if not (rows or uploads):
         click.echo("No builds yet.", err=True)
     for row in rows:
         step = f" at {row['step']}" if row["step"] and row["state"] != "finished" else ""

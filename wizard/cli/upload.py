@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,10 +61,21 @@ def upload(image: Path, region: str | None, practice: bool, as_json: bool) -> in
     else:
         click.echo(snapshot_id)
         click.echo(f"In {where}: {said['cost']}.", err=True)
-        volume = f"aws ec2 create-volume --region {where} --snapshot-id {snapshot_id} --availability-zone {where}a"
-        click.echo(f"Make an AMI of it:\n  {register}" if register else f"Make a volume of it:\n  {volume}", err=True)
-        click.echo(f"Remove it:\n  ami-wizard clean {work.id} --cloud", err=True)
+        for line in _next_steps(snapshot_id, where, register, work, practice=practice):
+            click.echo(line, err=True)
     return 0
+
+
+def _next_steps(
+    snapshot_id: str, region: str, register: str | None, work: "Upload", *, practice: bool
+) -> Iterator[str]:
+    from wizard.host import own_command
+
+    volume = f"aws ec2 create-volume --region {region} --snapshot-id {snapshot_id} --availability-zone {region}a"
+    yield f"Make an AMI of it:\n  {register}" if register else f"Make a volume of it:\n  {volume}"
+    if practice:
+        yield "  (as it would be in AWS, which knows nothing of the practice cloud's ids)"
+    yield f"Remove it:\n  {own_command()} clean {work.id} --cloud"
 
 
 def _inspected(image: Path) -> tuple["Inspection | None", str | None]:
@@ -108,6 +119,8 @@ def _check(image: Path) -> None:
     from wizard.disk.read.formats import refuse_other_formats
     from wizard.disk.read.source import Source, Work
 
+    if image.is_dir():
+        raise Failure("no-image-file", path=image, reason="it is a folder")
     try:
         with image.open("rb") as file:
             size = image.stat().st_size

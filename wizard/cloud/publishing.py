@@ -11,7 +11,6 @@ from wizard.cloud.waiting import Asked, until
 from wizard.explain import Failure
 from wizard.plan.cost import estimate_copy
 from wizard.plan.steps import (
-    EVERYONE,
     NO_IMAGE,
     CheckPublishing,
     CopyImage,
@@ -67,7 +66,7 @@ def _check(endpoint: str | None, action: CheckPublishing) -> dict[str, Any]:
         _check_copy(ec2, action)
     if action.shares:
         sharing.check_encryption(ec2, action.shares)
-    if EVERYONE in action.shares:
+    if action.public:
         sharing.check_public(ec2)
     if action.parameter:
         there = parameters.find(client("ssm", action.region, endpoint), action.parameter)

@@ -11,7 +11,6 @@ from typing import Any
 
 from wizard.plan.steps import (
     BUILD_TAG,
-    EVERYONE,
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
@@ -227,7 +226,7 @@ def _of_checks(action: CheckPublishing) -> Iterator[Statement]:
     if action.copies:
         yield _describing("ec2:DescribeImages", action.region)
     names = ["ec2:GetEbsEncryptionByDefault", "ec2:GetEbsDefaultKmsKeyId"] if action.shares else []
-    if EVERYONE in action.shares:
+    if action.public:
         names.append("ec2:GetImageBlockPublicAccessState")
     if names:
         yield {**_describing("", action.region), "Sid": "AccountSettings", "Action": names}

@@ -225,7 +225,8 @@ class CheckPublishing:
     """Whether an AMI will be let into a region and be offered there as it is meant to, before the long work.
 
     `copies`: CopyImage's parameters for a dry run, and whose Name must be free; empty where it is registered itself.
-    `shares`: with whom; for that GetEbsEncryptionByDefault, and for everyone GetImageBlockPublicAccessState.
+    `shares`: with whom its unencrypted snapshots are to be shared, which GetEbsEncryptionByDefault may rule out.
+    `public`: whether with everyone, which GetImageBlockPublicAccessState may rule out.
     `parameter`: the name of the SSM parameter that will hold its id, or "".
     """
 
@@ -234,6 +235,7 @@ class CheckPublishing:
     image: str
     copies: Mapping[str, Any] = field(default_factory=dict)
     shares: tuple[str, ...] = ()
+    public: bool = False
     parameter: str = ""
 
 

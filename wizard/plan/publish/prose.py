@@ -3,7 +3,6 @@
 import json
 
 from wizard.plan.steps import (
-    EVERYONE,
     CheckPublishing,
     CopyImage,
     DeprecateImage,
@@ -59,7 +58,7 @@ def _check(action: CheckPublishing) -> list[str]:
         ]
     if action.shares:
         lines.append(f"AWS ec2:GetEbsEncryptionByDefault in {region}: can its snapshots be shared?")
-    if EVERYONE in action.shares:
+    if action.public:
         lines.append(f"AWS ec2:GetImageBlockPublicAccessState in {region}: may an image be public?")
     if action.parameter:
         lines.append(f"AWS ssm:GetParameter in {region}: is {action.parameter} free, or another image's?")

@@ -59,7 +59,13 @@ def _check(action: CheckPublishing) -> list[str]:
             'case "$said" in *UnauthorizedOperation*) echo "$said" >&2; exit 1;; esac',
         ]
     if action.shares:
-        lines += _check_sharing(action)
+        lines += _check_encryption(action)
+    if action.public:
+        lines += [
+            f"state=$(aws ec2 get-image-block-public-access-state --region {region} \\",
+            "  --query ImageBlockPublicAccessState --output text)",
+            f'if [ "$state" != unblocked ]; then echo "Public images in {region}: $state" >&2; exit 1; fi',
+        ]
     if action.parameter:
         lines += [
             f"kind=$(aws ssm get-parameter --region {region} --name {action.parameter} \\",
@@ -69,9 +75,9 @@ def _check(action: CheckPublishing) -> list[str]:
     return lines
 
 
-def _check_sharing(action: CheckPublishing) -> list[str]:
+def _check_encryption(action: CheckPublishing) -> list[str]:
     region = action.region
-    lines = [
+    return [
         f"if [ $(aws ec2 get-ebs-encryption-by-default --region {region} \\",
         "  --query EbsEncryptionByDefault --output text) = True ]; then",
         f"  key=$(aws ec2 get-ebs-default-kms-key-id --region {region} --query KmsKeyId --output text)",
@@ -79,13 +85,6 @@ def _check_sharing(action: CheckPublishing) -> list[str]:
         "  exit 1" if EVERYONE in action.shares else f'  case "$key" in *{AWS_KEY}) exit 1;; esac',
         "fi",
     ]
-    if EVERYONE in action.shares:
-        lines += [
-            f"state=$(aws ec2 get-image-block-public-access-state --region {region} \\",
-            "  --query ImageBlockPublicAccessState --output text)",
-            f'if [ "$state" != unblocked ]; then echo "Public images in {region}: $state" >&2; exit 1; fi',
-        ]
-    return lines
 
 
 def _copy(action: CopyImage) -> str:

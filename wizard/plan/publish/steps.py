@@ -5,6 +5,7 @@ from typing import Any
 
 from wizard.plan.steps import (
     BUILD_TAG,
+    EVERYONE,
     IMAGE_TAG,
     CheckPublishing,
     CopyImage,
@@ -20,14 +21,16 @@ from wizard.recipe import Publish, Recipe
 
 def publishing_checks(recipe: Recipe, build: str, image: str) -> list[CheckPublishing]:
     """What is asked of each region before the long work; `build` and `image` are what the tags say."""
-    publish = recipe.publish or Publish()
+    publish, home = recipe.publish or Publish(), recipe.target.region
+    # What the recipe itself encrypts was judged with it, and an S3-backed AMI has no snapshot.
+    is_plain = recipe.target.storage == "ebs" and not recipe.target.encrypted
+    shares, public = publish.share_with if is_plain else (), EVERYONE in publish.share_with
     checks = []
-    for region in (recipe.target.region, *publish.regions):
-        copies = copy_parameters(recipe, region, build, image) if region != recipe.target.region else {}
-        if copies or publish.share_with or publish.ssm_parameter:
-            checks.append(
-                CheckPublishing(region, build, image, copies, publish.share_with, publish.ssm_parameter or "")
-            )
+    for region in (home, *publish.regions):
+        copies = copy_parameters(recipe, region, build, image) if region != home else {}
+        if copies or shares or public or publish.ssm_parameter:
+            parameter = publish.ssm_parameter or ""
+            checks.append(CheckPublishing(region, build, image, copies, shares, public, parameter))
     return checks
 
 
