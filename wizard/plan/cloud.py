@@ -142,19 +142,17 @@ def register_parameters(
 ) -> dict[str, object]:
     """RegisterImage's parameters; `<snapshot>` stands for the snapshot's id.
 
-    What is made from a bundle has no snapshot, and its root device stands in the manifest.
+    What is made from a bundle has no snapshot.
     """
     outcome = chosen.consequences
-    fields = target.register_fields(recipe.target, outcome, able)
     disk = {"SnapshotId": "<snapshot>", "VolumeType": outcome.volume_type, "DeleteOnTermination": True}
     source: dict[str, object] = {"BlockDeviceMappings": [{"DeviceName": outcome.root_device_name, "Ebs": disk}]}
     if bundle:
         source = {"ImageLocation": bundle.location}
-        del fields["RootDeviceName"]
     return {
         "Name": recipe.name,
         "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
-        **fields,
+        **target.register_fields(recipe.target, outcome, able),
         **source,
         "TagSpecifications": [
             {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
