@@ -163,6 +163,12 @@ def test_another_disk_with_a_longer_name_may_be_mounted(world: World, disk: Path
         assert find(session) == "found nvme1n1"
 
 
+def test_a_way_to_the_disk_is_not_taken_for_the_disk(world: World, disk: Path) -> None:
+    shutil.copytree(world.root / "sys/block/nvme1n1", world.root / "sys/block/nvme1c1n1")
+    with world.meet() as session:
+        assert find(session) == "found nvme1n1"
+
+
 @pytest.mark.parametrize("place", [510, 65600, SIZE - 512], ids=["partition table", "btrfs", "end of gpt"])
 def test_a_disk_with_data_is_refused_unless_we_began_to_write_it(world: World, disk: Path, place: int) -> None:
     with disk.open("r+b") as file:

@@ -20,7 +20,7 @@ from wizard.cloud.practice.volumes import THIS_MACHINE, far_root
 from wizard.cloud.read_back import read_back
 from wizard.cloud.session import ONCE, client
 from wizard.cloud.volume import actions, snapshots, upload, volumes
-from wizard.cloud.volume.session import conversation
+from wizard.cloud.volume.session import Session, conversation
 from wizard.cloud.volume.volumes import discard
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure, explain
@@ -333,6 +333,25 @@ def test_a_cancelled_one_goes_on_later(cloud: Cloud) -> None:
     assert_holds(cloud, said["snapshot"])
 
 
+def test_a_disk_that_is_not_known_by_its_id_is_attached_anew_so_that_it_is_seen_to_come(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Cancelled):
+        cloud.run(cancelled=lambda: len(cloud.seen) >= 1)
+    cloud.asked.clear()
+    ask = Session.ask
+
+    def as_on_xen(session: Session, line: str) -> str:
+        return "absent" if line.startswith("find") and line.endswith(" -") else ask(session, line)
+
+    monkeypatch.setattr(Session, "ask", as_on_xen)
+    said = cloud.run()
+
+    assert cloud.operations()[:2] == ["DetachVolume", "AttachVolume"]
+    assert cloud.parts["there"] >= 32 * BLOCK, "nothing is lost by that"
+    assert_holds(cloud, said["snapshot"])
+
+
 class Power(Exception):
     """It went off."""
 
@@ -541,7 +560,7 @@ def test_a_volume_that_stays_attaching_or_detaching_is_said(cloud: Cloud, monkey
 
 def test_a_disk_that_does_not_appear_is_said(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "LONGEST_UNTIL_SEEN", 0.5)
-    monkeypatch.setattr(actions, "far_root", lambda *_: cloud.work / "another machine")
+    monkeypatch.setattr("wizard.cloud.practice.volumes.far_root", lambda *_: cloud.work / "another machine")
     (cloud.work / "another machine/sys/block/xvda").mkdir(parents=True)
     failure = refusal(cloud.run)
     assert (failure.code, failure.facts["device"]) == ("volume-device-missing", "/dev/sdf")

@@ -9,7 +9,6 @@ from typing import Any
 
 from wizard import folders, host
 from wizard.cloud import snapshot
-from wizard.cloud.practice.volumes import far_root
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import ONCE, Client, client
 from wizard.cloud.volume import snapshots, volumes
@@ -113,6 +112,8 @@ class Meeting:
         environment = {"AMI_WIZARD_FAR_ROOT": ""}
         if self._is_here():
             if self.endpoint:
+                from wizard.cloud.practice.volumes import far_root
+
                 root = far_root(folders.practice() / self.ec2.meta.region_name, instance.id)
                 environment = {"AMI_WIZARD_FAR_ROOT": str(root)}
             command, known_by = ["sh", "-c"], "here"

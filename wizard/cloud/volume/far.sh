@@ -40,6 +40,8 @@ word_in() {
 # has the name that was asked for and was not there before.
 locate() {
   for at in "$root"/sys/block/nvme*; do
+    # One of several ways to a disk, nvme1c1n1, is no disk.
+    case ${at##*/} in nvme*c*) continue ;; esac
     word_in "$at/device/serial"
     if [ "$word" = "$1" ]; then disk=${at##*/} serial=$1; return 0; fi
   done

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from wizard.cloud.blocks import BLOCK, ZEROS, data_blocks, read_block
 from wizard.cloud.sending import Progress, Tally
@@ -35,32 +35,34 @@ class Range:
 
 def ranges_of(image: Path, tally: Tally, cancelled: Asked) -> list[Range]:
     """An image's data; what is zeros or a hole is only counted."""
-    found: list[Range] = []
+    runs: list[_Run] = []
     with image.open("rb") as file:
-        for run in _runs(file, tally, cancelled):
-            digest = hashlib.sha256()
-            for index in run:
-                digest.update(read_block(file.fileno(), index))
-            found.append(Range(run.start, len(run), digest.hexdigest()))
+        for index in (index for stretch in data_blocks(file.fileno()) for index in stretch):
+            if cancelled():
+                raise Cancelled
+            data = read_block(file.fileno(), index)
+            if data == ZEROS:
+                tally.zeros += BLOCK
+                continue
+            if not (runs and runs[-1].goes_on_at(index)):
+                runs.append(_Run(index))
+            runs[-1].count += 1
+            runs[-1].digest.update(data)
+    found = [Range(run.index, run.count, run.digest.hexdigest()) for run in runs]
     tally.holes = max(image.stat().st_size - tally.zeros - sum(one.size for one in found), 0)
     return found
 
 
-def _runs(file: BinaryIO, tally: Tally, cancelled: Asked) -> Iterator[range]:
-    """Blocks that are not zeros, neighbours together, at most LONGEST_RANGE of them."""
-    first = last = -1
-    for index in (index for stretch in data_blocks(file.fileno()) for index in stretch):
-        if cancelled():
-            raise Cancelled
-        if read_block(file.fileno(), index) == ZEROS:
-            tally.zeros += BLOCK
-            continue
-        if first >= 0 and (index != last + 1 or index - first >= LONGEST_RANGE):
-            yield range(first, last + 1)
-            first = index
-        first, last = (index if first < 0 else first), index
-    if first >= 0:
-        yield range(first, last + 1)
+@dataclass(slots=True)
+class _Run:
+    """Neighbouring blocks, as they are met."""
+
+    index: int
+    count: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def goes_on_at(self, index: int) -> bool:
+        return index == self.index + self.count and self.count < LONGEST_RANGE
 
 
 @dataclass(frozen=True, slots=True)
