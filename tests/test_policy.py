@@ -17,6 +17,15 @@ from wizard.recipe import from_answers
 NOT_IN_A_BUILD = {"ListSnapshotBlocks", "GetSnapshotBlock"}
 """Reading back, which only the practice cloud's launch does."""
 
+OF_LAUNCH = {
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstances",
+    "ec2:GetConsoleOutput",
+    "ec2:RunInstances",
+    "ec2:TerminateInstances",
+}
+"""What only a recipe with the table [launch] needs."""
+
 NEEDS_NO_PERMISSION = {"GetCallerIdentity"}
 
 
@@ -29,8 +38,9 @@ def called() -> set[str]:
     return {f"ebs:{name}" if name in EBS_OPERATIONS else f"ec2:{name}" for name in names} | {"ec2:CreateTags"}
 
 
-def made(region: str = "us-east-1", **target: Any) -> dict[str, Any]:
-    recipe = from_answers({"name": "an image", "target": {"region": region, "arch": "x86_64", **target}})
+def made(region: str = "us-east-1", *, launches: bool = False, **target: Any) -> dict[str, Any]:
+    answers = {"name": "an image", "target": {"region": region, "arch": "x86_64", **target}}
+    recipe = from_answers({**answers, **({"launch": {}} if launches else {})})
     return policy(plan(recipe, Occasion("an-image-1", "2026-11-24")))
 
 
@@ -40,14 +50,27 @@ def actions(document: dict[str, Any]) -> set[str]:
 
 
 def test_it_names_what_the_build_calls_and_nothing_else() -> None:
-    assert actions(made()) == called()
-    assert all(statement["Effect"] == "Allow" for statement in made()["Statement"])
+    assert actions(made()) == called() - OF_LAUNCH
+    assert actions(made(launches=True)) == called()
+    assert all(statement["Effect"] == "Allow" for statement in made(launches=True)["Statement"])
+
+
+def test_an_instance_is_run_with_the_build_s_tag_alone_and_only_such_a_one_is_ended() -> None:
+    (run,) = [one for one in made(launches=True)["Statement"] if one["Sid"] == "RunInstances"]
+    assert run["Condition"] == {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": "an-image-1"}}
+    assert run["Resource"] == ["arn:aws:ec2:us-east-1:*:instance/*", "arn:aws:ec2:us-east-1:*:volume/*"]
+    (tag,) = [one for one in made(launches=True)["Statement"] if one["Sid"] == "TagInstance"]
+    assert tag["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 
 
 def test_what_changes_or_removes_is_allowed_for_the_build_s_own_alone() -> None:
-    for statement in made()["Statement"]:
+    for statement in made(launches=True)["Statement"]:
         names = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        if any(fnmatch.fnmatch(name, pattern) for name in names for pattern in ("*:De[lr]e*", "*:Put*", "*:Complete*")):
+        if any(
+            fnmatch.fnmatch(name, pattern)
+            for name in names
+            for pattern in ("*:De[lr]e*", "*:Put*", "*:Complete*", "*:Term*")
+        ):
             assert statement["Condition"] == {"StringEquals": {f"aws:ResourceTag/{BUILD_TAG}": "an-image-1"}}
 
 
@@ -71,6 +94,6 @@ def test_the_key_is_named_where_there_is_one() -> None:
 
 
 def test_every_statement_has_a_name_of_its_own() -> None:
-    names = [statement["Sid"] for statement in made()["Statement"]]
+    names = [statement["Sid"] for statement in made(launches=True)["Statement"]]
     assert len(names) == len(set(names))
     assert all(name.isalnum() for name in names)

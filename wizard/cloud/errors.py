@@ -26,6 +26,15 @@ BY_CODE = {
     "duplicate-ami-name": "InvalidAMIName.Duplicate",
     "invalid-aki": "InvalidManifest InvalidKernelId.Malformed InvalidKernelId.NotFound",
     "region-not-usable": "OptInRequired InvalidRegion InvalidRegionException",
+    "no-capacity": "InsufficientInstanceCapacity InsufficientHostCapacity InsufficientCapacity",
+    "launch-limit": "VcpuLimitExceeded InstanceLimitExceeded",
+    "no-default-vpc": "VPCIdNotSpecified MissingInput",
+    "no-such-key-pair": "InvalidKeyPair.NotFound",
+    "no-such-network": "InvalidSubnetID.NotFound InvalidSubnetID.Malformed InvalidGroup.NotFound "
+    "InvalidGroupId.Malformed InvalidSecurityGroupID.NotFound InvalidSecurityGroupID.Malformed",
+    "instance-type-not-here": "Unsupported InvalidInstanceType",
+    "account-not-verified": "PendingVerification Blocked",
+    "practice-programs-missing": "PracticeProgramsMissing",
     "no-network-to-aws": "InternalError InternalFailure InternalServerException ServiceUnavailable Unavailable "
     "RequestTimeout RequestTimeoutException 500 502 503 504",
 }

@@ -1,6 +1,7 @@
 """The steps that AWS sees: the account, the snapshot, the registration."""
 
 from wizard.plan.defaults import Choices
+from wizard.plan.launch import launch_checks, launch_steps
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, RegisterImage, Step, UploadSnapshot
 from wizard.recipe import Recipe
 from wizard.targets import target
@@ -19,7 +20,10 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
         "Look at the account",
         "Who you are at AWS, whether the AMI's name is still free there, and whether you may register it, is known "
         "before the long work starts, and not found out after it.",
-        (CheckAccount(recipe.target.region, recipe.name, build, image, registers),),
+        (
+            CheckAccount(recipe.target.region, recipe.name, build, image, registers),
+            *launch_checks(recipe, chosen, able, build),
+        ),
         kept=False,
     )
 
@@ -27,7 +31,7 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
 def cloud_steps(
     recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str, after: tuple[str, ...]
 ) -> list[Step]:
-    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+    """Upload, registration and launch; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
 
     `after` is what has to end well before a byte is uploaded.
     """
@@ -56,7 +60,7 @@ def cloud_steps(
         ("snapshot",),
         {"build": build},
     )
-    return [upload, register]
+    return [upload, register, *launch_steps(recipe, chosen, able, build)]
 
 
 def encryption(recipe: Recipe) -> dict[str, object]:

@@ -8,7 +8,16 @@ Amazon Elastic Block Store uses AWS KMS".
 from collections.abc import Iterator
 from typing import Any
 
-from wizard.plan.steps import BUILD_TAG, CheckAccount, CloudAction, Plan, RegisterImage, UploadSnapshot
+from wizard.plan.steps import (
+    BUILD_TAG,
+    CheckAccount,
+    CheckLaunch,
+    CloudAction,
+    LaunchInstance,
+    Plan,
+    RegisterImage,
+    UploadSnapshot,
+)
 from wizard.targets.regions import regions
 
 Statement = dict[str, Any]
@@ -35,6 +44,10 @@ def _statements(action: CloudAction) -> Iterator[Statement]:
             yield from _of_upload(action)
         case RegisterImage():
             yield from _of_registration(action)
+        case CheckLaunch():
+            pass
+        case LaunchInstance():
+            yield from _of_launch(action)
 
 
 def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
@@ -83,6 +96,37 @@ def _of_registration(action: RegisterImage) -> Iterator[Statement]:
     yield _describing("ec2:DescribeImages", action.region)
 
 
+def _of_launch(action: LaunchInstance) -> Iterator[Statement]:
+    """What is run must carry the build's tag; the image is looked at by its id alone, for the dry run's is nobody's."""
+    region = action.region
+    made = [_arn_in_account(region, kind) for kind in ("instance", "volume")]
+    used = [_arn_in_account(region, kind) for kind in ("key-pair", "network-interface", "security-group", "subnet")]
+    yield {
+        "Sid": "RunInstances",
+        "Effect": "Allow",
+        "Action": "ec2:RunInstances",
+        "Resource": made,
+        "Condition": {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": action.build}},
+    }
+    yield {
+        "Sid": "RunInstancesWith",
+        "Effect": "Allow",
+        "Action": "ec2:RunInstances",
+        "Resource": [_arn(region, "image"), _arn(region, "snapshot"), *used],
+    }
+    yield {
+        "Sid": "TagInstance",
+        "Effect": "Allow",
+        "Action": "ec2:CreateTags",
+        "Resource": made,
+        "Condition": {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+    }
+    of_one = ["ec2:GetConsoleOutput", "ec2:TerminateInstances"]
+    yield _on_our_own("ReadAndEndInstance", of_one, _arn_in_account(region, "instance"), action.build)
+    yield _describing("ec2:DescribeInstances", region)
+    yield _describing("ec2:DescribeInstanceStatus", region)
+
+
 def _on_our_own(sid: str, actions: list[str], resource: str, build: str) -> Statement:
     return {
         "Sid": sid,
@@ -106,6 +150,11 @@ def _describing(action: str, region: str) -> Statement:
 def _arn(region: str, kind: str) -> str:
     """Every resource of a kind in a region: snapshots and images have no account in their ARNs."""
     return f"arn:{_partition(region)}:ec2:{region}::{kind}/*"
+
+
+def _arn_in_account(region: str, kind: str) -> str:
+    """Every resource of a kind in a region, of whatever account uses the policy."""
+    return f"arn:{_partition(region)}:ec2:{region}:*:{kind}/*"
 
 
 def _partition(region: str) -> str:

@@ -5,7 +5,20 @@ import textwrap
 from collections.abc import Iterator
 
 from wizard.boot.proof.ways import TITLES
-from wizard.plan.steps import Action, CheckAccount, Plan, ProveImage, RegisterImage, Run, Step, UploadSnapshot, Write
+from wizard.plan.cost import launch_estimate
+from wizard.plan.steps import (
+    Action,
+    CheckAccount,
+    CheckLaunch,
+    LaunchInstance,
+    Plan,
+    ProveImage,
+    RegisterImage,
+    Run,
+    Step,
+    UploadSnapshot,
+    Write,
+)
 
 WIDTH = 100
 
@@ -60,3 +73,16 @@ def action_lines(action: Action) -> list[str]:
         case RegisterImage():
             parameters = json.dumps(action.parameters, indent=2).splitlines()
             return [f"AWS ec2:RegisterImage in {action.region}:", *(f"  {line}" for line in parameters)]
+        case CheckLaunch():
+            return [
+                f"AWS ec2:RunInstances in {action.region} as a dry run: may you, and are key pair and network there?"
+            ]
+        case LaunchInstance():
+            kind, parameters = action.parameters["InstanceType"], json.dumps(action.parameters, indent=2).splitlines()
+            end = "and leave it running" if action.keep else "then ec2:TerminateInstances, whatever was seen"
+            return [
+                f"AWS ec2:RunInstances in {action.region}, one {kind}: {launch_estimate(kind)}",
+                *(f"  {line}" for line in parameters),
+                f"AWS ec2:DescribeInstances, ec2:DescribeInstanceStatus and ec2:GetConsoleOutput until it is up, "
+                f"for {action.wait_seconds} s at most; {end}",
+            ]

@@ -19,6 +19,9 @@ IMAGE_TAG = "ami-wizard:image"
 NO_SNAPSHOT = "snap-ffffffffffffffff"
 """Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
 
+NO_IMAGE = "ami-ffffffffffffffff"
+"""The same for an image that is yet to be made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -93,8 +96,39 @@ class RegisterImage:
     build: str
 
 
-Action = Run | Write | ProveImage | CheckAccount | UploadSnapshot | RegisterImage
-CloudAction = CheckAccount | UploadSnapshot | RegisterImage
+@dataclass(frozen=True, slots=True)
+class CheckLaunch:
+    """Whether we may launch an instance, and whether its key pair and network are there: RunInstances as a dry run."""
+
+    region: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchInstance:
+    """RunInstances with these parameters, until the instance has come up; `<image>` in them stands for the id in the
+    file `image`.  Its console and what became of it go to the folder `saves`.
+
+    keep          whether it goes on running then
+    wait_seconds  for so long it may take
+    user          who logs in
+    key           whose private key that takes, in words; "" where nobody's does
+    """
+
+    region: str
+    image: str
+    saves: str
+    parameters: Mapping[str, Any]
+    build: str
+    keep: bool
+    wait_seconds: int
+    user: str
+    key: str
+
+
+LaunchAction = CheckLaunch | LaunchInstance
+CloudAction = CheckAccount | UploadSnapshot | RegisterImage | LaunchAction
+Action = Run | Write | ProveImage | CloudAction
 
 
 @dataclass(frozen=True, slots=True)

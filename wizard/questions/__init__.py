@@ -1,12 +1,16 @@
 """The questions: each declared once, and rendered by the screens, the prompts and the numbered prompts alike."""
 
+import tomllib
 from typing import Any
+
+import tomlkit
 
 from wizard.disk import own
 from wizard.plan.defaults import layout_of
 from wizard.questions.kinds import Answers, Default, Option, Question, narrowed
 from wizard.questions.values import (
     CARRIED,
+    LAUNCH,
     LINES,
     PARTITIONS,
     disk_of,
@@ -18,7 +22,7 @@ from wizard.questions.values import (
     target_of,
     value,
 )
-from wizard.recipe import Recipe, from_answers, problems_of
+from wizard.recipe import Launch, Recipe, from_answers, problems_of
 
 __all__ = [
     "CARRIED",
@@ -85,7 +89,15 @@ def known(answers: Answers) -> dict[str, str]:
         is_there = text in options and (PARTITIONS in kept or not options[text].opens)
         if question.kind != "choice" or is_there:
             kept[question.path] = text
-    return kept | {path: answers[path] for path in CARRIED if path in answers}
+    carried = (*CARRIED, *([LAUNCH] if _is_launch(answers.get(LAUNCH)) else []))
+    return kept | {path: answers[path] for path in carried if path in answers}
+
+
+def _is_launch(text: str | None) -> bool:
+    try:
+        return text is not None and bool(Launch.model_validate(tomllib.loads(text)))
+    except ValueError:
+        return False
 
 
 def invalid(answers: Answers) -> dict[str, str]:
@@ -122,4 +134,6 @@ def answers_of(given: Recipe) -> dict[str, str]:
     if given.disk.partitions:
         found["disk.layout"] = own.NAME
         found[PARTITIONS] = own.dumps(layout_of(given.target, given.disk))
+    if given.launch:
+        found[LAUNCH] = tomlkit.dumps(given.launch.model_dump(exclude_none=True))
     return {path: text for path, text in found.items() if text != "" or path == "distro.packages"}

@@ -1,6 +1,7 @@
 """The answers as they stand: what was said, and the defaults where nothing was."""
 
 import functools
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
 
 LINES = ("system.ssh_authorized_keys",)
 """Of these, what has several values, one a line."""
+
+LAUNCH = "launch"
+"""The recipe's table [launch], as TOML: no screen asks for it, and a recipe's is carried along as a whole."""
 
 
 @functools.cache
@@ -58,6 +62,8 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
             table, _, key = path.partition(".")
             text = answers[path]
             built.setdefault(table, {})[key] = text.splitlines() if path in LINES else text
+    if screen is None and LAUNCH in answers:
+        built[LAUNCH] = tomllib.loads(answers[LAUNCH])
     return built
 
 

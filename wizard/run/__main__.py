@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import threading
@@ -139,6 +140,8 @@ def _summary(build: Build, results: dict[str, Path]) -> dict[str, Any]:
         summary["snapshot_id"] = (snapshot / "snapshot-id").read_text(encoding="ascii").strip()
     if register := results.get("register"):
         summary["image_id"] = (register / "image-id").read_text(encoding="ascii").strip()
+    if launch := results.get("launch"):
+        summary |= json.loads((launch / "instance.json").read_text(encoding="utf-8"))
     return summary
 
 

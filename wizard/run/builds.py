@@ -259,6 +259,10 @@ def resources(build: Build) -> list[dict[str, Any]]:
                     made[made_id] = {"kind": "snapshot", "id": made_id, "region": region}
                 case {"kind": "answered", "operation": "RegisterImage", "image_id": made_id, "region": region}:
                     made[made_id] = {"kind": "image", "id": made_id, "region": region}
+                case {"kind": "answered", "operation": "RunInstances", "instance_id": made_id, "region": region}:
+                    made[made_id] = {"kind": "instance", "id": made_id, "region": region}
+                case {"kind": "answered", "operation": "TerminateInstances", "instance_id": gone_id}:
+                    made.pop(gone_id, None)
                 case {"kind": "answered", "operation": "DeregisterImage", "image_id": gone_id}:
                     made.pop(gone_id, None)
                 case {"kind": "answered", "operation": "DeleteSnapshot", "snapshot_id": gone_id}:

@@ -14,26 +14,32 @@ def found_in_cloud(build: Build) -> list[dict[str, Any]]:
 
     Asks AWS: Failure for whatever it or the network refuses.
     """
-    from wizard.cloud import images
+    from wizard.cloud import images, instances
     from wizard.cloud.session import client
 
     known = {made["id"]: made for made in resources(build)}
     with build.cloud() as endpoint:
         for region in _regions(build):
-            for kind, found in images.tagged(client("ec2", region, endpoint), build.facts().tag):
+            ec2, tag = client("ec2", region, endpoint), build.facts().tag
+            of_tag = [("instance", found) for found in instances.tagged(ec2, tag)]
+            for kind, found in [*of_tag, *images.tagged(ec2, tag)]:
                 known.setdefault(found, {"kind": kind, "id": found, "region": region})
     return sorted(known.values(), key=lambda made: made["kind"])
 
 
 def from_cloud(build: Build) -> Iterator[str]:
-    """Removes what the build made, images before snapshots; gives the ids that went.  Twice does no harm."""
-    from wizard.cloud import images
+    """Removes what the build made: instances, then images, then snapshots; gives the ids that went.  Twice does no
+    harm."""
+    from wizard.cloud import images, instances
     from wizard.cloud.session import client
 
     tag = build.facts().tag
     with build.cloud() as endpoint:
         for region in _regions(build):
             ec2 = client("ec2", region, endpoint)
+            for journal in build.journals():
+                yield from instances.remove(ec2, journal)
+            yield from instances.remove_tagged(ec2, build.journal("clean", tag), tag)
             for journal in build.journals():
                 yield from images.remove(ec2, journal)
             yield from images.remove_tagged(ec2, build.journal("clean", tag), tag)

@@ -19,7 +19,7 @@ from wizard.cloud.practice.fleet import CODES, WITH_MACHINE, Instance
 from wizard.cloud.practice.launch_rules import Place
 from wizard.cloud.practice.machines import Machines
 from wizard.cloud.practice.messages import Refusal
-from wizard.targets.instances import Instances, of_type
+from wizard.targets.instances import Instances, is_nitro
 
 INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 
@@ -74,9 +74,8 @@ def describe_instance_status(running: Machines, region: Path, asked: Parameters)
 def get_console_output(running: Machines, region: Path, asked: Parameters) -> dict[str, Any]:
     """Base64 of the last 64 KiB; an instance that has said nothing yet has no `Output`."""
     (instance,) = _named(running, region, [asked["InstanceId"]])
-    row = of_type(instance.facts["InstanceType"])
     latest = asked.get("Latest", False)
-    if latest and not (row and row.hypervisor == "nitro"):
+    if latest and not is_nitro(instance.facts["InstanceType"]):
         raise Refusal("UnsupportedOperation", "This instance type does not support retrieving the latest console logs.")
     path = fleet.folder_of(region, instance.id) / machines.CONSOLE
     is_posted = latest or instance.is_gone or time.time() - instance.launched >= POSTED_AFTER_SECONDS
