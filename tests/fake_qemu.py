@@ -2,9 +2,13 @@
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from wizard.cloud.practice.process import practice_cloud
 
 SCRIPT = """\
 #!/bin/sh
@@ -47,8 +51,20 @@ class FakeQemu:
         if halts is not None:
             (self.folder / "halts").write_text(str(halts))
 
-    def first_on_path(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PATH", f"{self.folder}:{os.environ['PATH']}")
+    @property
+    def path(self) -> str:
+        """A PATH on which it is found first."""
+        return f"{self.folder}:{os.environ['PATH']}"
+
+
+@contextmanager
+def cloud_with(qemu: FakeQemu, folder: Path) -> Iterator[str]:
+    """A practice cloud whose server finds this QEMU, and nobody else does."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", qemu.path)
+            url = stack.enter_context(practice_cloud(folder))
+        yield url
 
 
 def acknowledged() -> bytes:

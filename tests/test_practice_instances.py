@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from fake_qemu import UP, FakeQemu, is_running
+from fake_qemu import UP, FakeQemu, cloud_with, is_running
 from test_practice_cloud import DATA, completed, hvm, pv, refused, server_pid
 
 from wizard.cloud.practice.process import practice_cloud
@@ -204,11 +204,8 @@ def test_key_pairs_are_imported_shown_and_removed(ec2: Any) -> None:
     assert refused(lambda: ec2.describe_key_pairs(KeyNames=["mine"])) == "InvalidKeyPair.NotFound"
 
 
-def test_nothing_is_left_of_a_machine_when_its_cloud_is_killed(
-    qemu: FakeQemu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    qemu.first_on_path(monkeypatch)
-    with practice_cloud(tmp_path) as url:
+def test_nothing_is_left_of_a_machine_when_its_cloud_is_killed(qemu: FakeQemu, tmp_path: Path) -> None:
+    with cloud_with(qemu, tmp_path) as url:
         ebs, ec2 = client("ebs", REGION, url), client("ec2", REGION, url)
         made = ec2.register_image(**hvm("killed", completed(ebs, ec2)))["ImageId"]
         instance_id = run(ec2, made)["InstanceId"]
@@ -256,10 +253,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path, qemu_folder: Path) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        FakeQemu(qemu_folder).first_on_path(patch)
-        with practice_cloud(folder) as url:
-            yield url
+    with cloud_with(FakeQemu(qemu_folder), folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
