@@ -15,7 +15,8 @@ from fake_qemu import UP, FakeQemu, cloud_with
 from test_practice_cloud import completed, hvm
 from test_practice_instances import everything
 
-from wizard import questions
+from screens.done import next_lines
+from wizard import presets, questions
 from wizard.cli.clean import clean
 from wizard.cloud import instances
 from wizard.cloud import launch as launching
@@ -26,8 +27,10 @@ from wizard.cloud.session import client
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure, explain
 from wizard.explain.catalogue import entries
-from wizard.plan.build import Occasion, plan
+from wizard.plan.build import Occasion, plan, tools_to_launch_here
+from wizard.plan.cost import launch_estimate
 from wizard.plan.launch import default_type, login_line
+from wizard.plan.prose import prose
 from wizard.plan.script import script
 from wizard.plan.steps import (
     BUILD_TAG,
@@ -45,6 +48,7 @@ from wizard.recipe import Recipe, Target, from_answers, problems_of
 from wizard.run import builds
 from wizard.run.journal import Journal
 from wizard.targets import target
+from wizard.targets.instances import of_type
 from wizard.targets.target import Abilities
 
 REGION = "us-east-1"
@@ -155,6 +159,38 @@ def test_how_to_log_in_names_the_user_the_address_and_the_key() -> None:
     line = login_line("192.0.2.1", "the key pair laptop", port=2222)
     assert line == "ssh -i KEY-FILE -p 2222 root@192.0.2.1 (KEY-FILE: the private key of the key pair laptop)"
     assert login_line("192.0.2.1", "").startswith("nobody can")
+
+
+def test_a_finished_build_says_what_became_of_its_instance_or_how_to_start_one() -> None:
+    facts = {"image_id": "ami-1", "region": REGION, "instance_id": "i-1", "came_up": "so", "login": "ssh root@there"}
+    assert next_lines(facts, recipe({})) == ["Instance i-1: so;", "  ssh root@there"]
+    start, login = next_lines({"image_id": "ami-1", "region": REGION}, recipe())
+    assert "--image-id ami-1 --instance-type t3.micro --key-name YOUR-KEY" in start
+    assert "root@ITS-ADDRESS" in login
+
+
+def test_what_the_practice_cloud_takes_to_start_it_is_known_before_the_build() -> None:
+    def needed(**target: Any) -> list[str]:
+        return tools_to_launch_here(recipe({}, **target))
+
+    assert needed() == ["qemu-system-x86_64", "/usr/share/OVMF/OVMF_CODE_4M.fd"]
+    assert needed(boot_mode="legacy-bios") == ["qemu-system-x86_64"]
+    assert "cpio" in needed(virtualization="paravirtual")
+    assert "qemu-system-aarch64" in needed(arch="arm64")
+    assert tools_to_launch_here(recipe()) == []
+
+
+def test_what_a_launch_costs_is_an_estimate_by_the_hour_with_its_date() -> None:
+    prices = presets.load("prices")
+    hourly = prices["instance_hour"]["t3.micro"] + prices["public_address_hour"]
+    assert f"about ${hourly:.4f} an hour" in launch_estimate("t3.micro")
+    assert f"an estimate, by the prices of {prices['region']} on {prices['date']}" in launch_estimate("t3.micro")
+    assert "no price of m5.large is known" in launch_estimate("m5.large")
+    assert launch_estimate("t3.micro") in prose(plan(recipe({}), OCCASION))
+
+
+def test_every_type_with_a_price_is_known() -> None:
+    assert all(of_type(name) for name in presets.load("prices")["instance_hour"])
 
 
 # What is seen

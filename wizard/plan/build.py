@@ -24,6 +24,7 @@ from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_of
+from wizard.plan.launch import tools_to_practise
 from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
@@ -134,6 +135,15 @@ def tools_to_prove(recipe: Recipe) -> list[str]:
     able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
     ways = ways_of(recipe, choices(recipe), able)
     return tools(ways, recipe.target.arch) if ways else []
+
+
+def tools_to_launch_here(recipe: Recipe) -> list[str]:
+    """The host's tools that launching an instance takes in the practice cloud.
+
+    Raises what reading the user's kernel raises, and `practice-no-32-bit`.
+    """
+    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
+    return tools_to_practise(recipe, choices(recipe, starts_by_uefi=able.uefi is not False), able)
 
 
 def host_runs(arch: str) -> bool:

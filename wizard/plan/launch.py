@@ -3,9 +3,11 @@
 from typing import Any
 
 from wizard import presets
+from wizard.boot.proof import login
+from wizard.boot.proof.ways import tools
 from wizard.explain import Failure
 from wizard.plan.defaults import Choices
-from wizard.plan.steps import BUILD_TAG, CheckLaunch, LaunchInstance, Step
+from wizard.plan.steps import BUILD_TAG, CheckLaunch, LaunchInstance, Step, Way
 from wizard.recipe import Launch, Recipe, Target
 from wizard.targets import instances, target
 from wizard.targets.target import UNKNOWN_KERNEL, Abilities, Consequences
@@ -13,8 +15,8 @@ from wizard.targets.target import UNKNOWN_KERNEL, Abilities, Consequences
 USER = "root"
 """Who our images let in by key, whatever the distribution: cloud-init is told so too (wizard/distro/settings.py)."""
 
-TAGGED = ("instance", "volume")
-"""What RunInstances makes that costs."""
+TAGGED = {"ebs": ("instance", "volume"), "s3": ("instance",)}
+"""What RunInstances makes that costs, by the AMI's storage."""
 
 
 def launch_checks(recipe: Recipe, chosen: Choices, able: Abilities, build: str) -> tuple[CheckLaunch, ...]:
@@ -50,6 +52,8 @@ def launch_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str) -
             (action,),
             ("register",),
             {"build": build},
+            # Whether it still runs is to be looked at with every start.
+            kept=not wanted.keep,
         )
     ]
 
@@ -75,7 +79,7 @@ def run_parameters(recipe: Recipe, wanted: Launch, chosen: Choices, able: Abilit
         **({"SubnetId": wanted.subnet} if wanted.subnet else {}),
         **({"SecurityGroupIds": [wanted.security_group]} if wanted.security_group else {}),
         **at_halt,
-        "TagSpecifications": [{"ResourceType": made, "Tags": tags} for made in TAGGED],
+        "TagSpecifications": [{"ResourceType": made, "Tags": tags} for made in TAGGED[where.storage]],
     }
 
 
@@ -88,6 +92,39 @@ def default_type(where: Target, outcome: Consequences, able: Abilities = UNKNOWN
     fitting = [row for row in rows if row.ena != "required" or able.ena is not False]
     prices = presets.load("prices")["instance_hour"]
     return next((name for name in sorted(prices, key=prices.__getitem__) if instances.is_among(name, fitting)), None)
+
+
+def way_of(virtualization: str, arch: str, boot_mode: str | None, kind: str) -> Way:
+    """How an instance of that type starts an AMI, whose `boot_mode` is None where none was registered.
+
+    A type that knows legacy BIOS alone starts by that whatever the AMI says: then its firmware finds nothing
+    (plus3it/spel#661).  Source of the defaults: presets/instances.toml, BootMode.
+    """
+    if virtualization == "paravirtual":
+        return "pv"
+    row = instances.of_type(kind)
+    wants_uefi = arch == "arm64" or boot_mode in ("uefi", "uefi-preferred")
+    return "uefi" if wants_uefi and row and "uefi" in row.boot_modes else "bios"
+
+
+def tools_to_practise(recipe: Recipe, chosen: Choices, able: Abilities) -> list[str]:
+    """The host's tools with which the practice cloud starts this recipe's instance; none without a launch.
+
+    Raises Failure "practice-no-32-bit".
+    """
+    if recipe.launch is None:
+        return []
+    where = recipe.target
+    kind = run_parameters(recipe, recipe.launch, chosen, able, "")["InstanceType"]
+    way = way_of(where.virtualization, where.arch, chosen.consequences.boot_mode, kind)
+    if way == "pv" and where.arch == "i386":
+        raise Failure("practice-no-32-bit")
+    return programs(way, where.arch)
+
+
+def programs(way: Way, arch: str) -> list[str]:
+    """The host's tools that starting a machine takes; a proof takes some more, to log in."""
+    return [name for name in tools([way], arch) if name not in ("qemu-img", *login.TOOLS)]
 
 
 def key_in_words(recipe: Recipe) -> str:

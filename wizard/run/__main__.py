@@ -11,7 +11,7 @@ from typing import Any
 
 from wizard import folders, host
 from wizard.explain import Failure, explain
-from wizard.plan.build import plan, tools_of, tools_to_prove
+from wizard.plan.build import plan, tools_of, tools_to_launch_here, tools_to_prove
 from wizard.plan.steps import Plan
 from wizard.run.builds import Build
 from wizard.run.client import BUSY
@@ -63,6 +63,8 @@ def _attempt(build: Build, until: str | None, emit: EventLog, warden: Warden) ->
         if not host.can_map_users():
             raise Failure("no-subordinate-ids")
         check_room()
+    if build.facts().practice and any(step.id == "launch" for step in wanted.steps):
+        host.require(tools_to_launch_here(recipe), "missing-programs-to-launch")
     _emit_start(build, wanted, emit)
     needs_cloud = any(step.in_cloud for step in wanted.steps)
     with build.cloud() if needs_cloud else contextlib.nullcontext() as endpoint:

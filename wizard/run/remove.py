@@ -21,7 +21,7 @@ def found_in_cloud(build: Build) -> list[dict[str, Any]]:
     with build.cloud() as endpoint:
         for region in _regions(build):
             ec2, tag = client("ec2", region, endpoint), build.facts().tag
-            of_tag = [("instance", found) for found in instances.tagged(ec2, tag)]
+            of_tag = [("instance", found) for found in instances.tagged(ec2, tag)] if _may_launch(build) else []
             for kind, found in [*of_tag, *images.tagged(ec2, tag)]:
                 known.setdefault(found, {"kind": kind, "id": found, "region": region})
     return sorted(known.values(), key=lambda made: made["kind"])
@@ -39,10 +39,17 @@ def from_cloud(build: Build) -> Iterator[str]:
             ec2 = client("ec2", region, endpoint)
             for journal in build.journals():
                 yield from instances.remove(ec2, journal)
-            yield from instances.remove_tagged(ec2, build.journal("clean", tag), tag)
+            if _may_launch(build):
+                yield from instances.remove_tagged(ec2, build.journal("clean", tag), tag)
             for journal in build.journals():
                 yield from images.remove(ec2, journal)
             yield from images.remove_tagged(ec2, build.journal("clean", tag), tag)
+
+
+def _may_launch(build: Build) -> bool:
+    """Whether there may be instances: looking for them takes a permission that most builds have no need of."""
+    asked = any(journal.last("RunInstances", "asked") for journal in build.journals())
+    return asked or build.recipe().launch is not None
 
 
 def _regions(build: Build) -> list[str]:

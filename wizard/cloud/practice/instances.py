@@ -114,8 +114,9 @@ def _checked(region: Path, asked: Parameters) -> tuple[Mapping[str, Any], Instan
     launch_rules.check_request(asked)
     row, place = launch_rules.check_account(region, asked)
     image = launch_rules.image_to_start(region, asked["ImageId"])
-    launch_rules.check_image(image, asked.get("InstanceType", launch_rules.DEFAULT_TYPE), row)
-    launch_rules.require_programs(launch_rules.way_of(image, row), image["Architecture"])
+    name = asked.get("InstanceType", launch_rules.DEFAULT_TYPE)
+    launch_rules.check_image(image, name, row)
+    launch_rules.require_programs(launch_rules.way_of(image, name), image["Architecture"])
     return image, row, place
 
 
@@ -128,7 +129,7 @@ def _launch(running: Machines, region: Path, asked: Parameters) -> Instance:
     facts = _facts(image, row, place, asked, instance_id)
     instance = Instance(instance_id, asked, facts, time.time())
     fleet.save(region, instance)
-    order = _order(region, image, row, instance)
+    order = _order(region, image, instance)
     running.start(instance_id, order, lambda new, reason: fleet.change(region, instance_id, new, reason))
     return instance
 
@@ -171,7 +172,7 @@ def _metadata_options(image: Mapping[str, Any], asked: Parameters) -> dict[str, 
     return {"State": "applied", "HttpTokens": required, "HttpEndpoint": "enabled", **asked.get("MetadataOptions", {})}
 
 
-def _order(region: Path, image: Mapping[str, Any], row: Instances, instance: Instance) -> machines.Order:
+def _order(region: Path, image: Mapping[str, Any], instance: Instance) -> machines.Order:
     from wizard.boot.proof.told import Told
 
     facts, asked = instance.facts, instance.request
@@ -191,7 +192,7 @@ def _order(region: Path, image: Mapping[str, Any], row: Instances, instance: Ins
         fleet.folder_of(region, instance.id),
         state.snapshot_folder(region, disk["SnapshotId"]),
         disk["VolumeSize"],
-        launch_rules.way_of(image, row),
+        launch_rules.way_of(image, facts["InstanceType"]),
         image["Architecture"],
         facts.get("PublicIpAddress", "127.0.0.1"),
         told,

@@ -119,29 +119,22 @@ def check_image(image: Mapping[str, Any], name: str, row: Instances) -> None:
         )
 
 
-def way_of(image: Mapping[str, Any], row: Instances) -> "Way":
-    """How the machine starts.
+def way_of(image: Mapping[str, Any], name: str) -> "Way":
+    """How the machine of an instance of that type starts."""
+    from wizard.plan import launch
 
-    A type that knows legacy BIOS alone starts by that whatever the image says: then its firmware finds nothing
-    (plus3it/spel#661).  Source of the defaults: presets/instances.toml, BootMode.
-    """
-    if image["VirtualizationType"] == "paravirtual":
-        return "pv"
-    wants_uefi = image["Architecture"] == "arm64" or image.get("BootMode") in ("uefi", "uefi-preferred")
-    return "uefi" if wants_uefi and "uefi" in row.boot_modes else "bios"
+    return launch.way_of(image["VirtualizationType"], image["Architecture"], image.get("BootMode"), name)
 
 
 def require_programs(way: "Way", arch: str) -> None:
     """Starting an instance takes programs of this machine."""
     from wizard import host
-    from wizard.boot.proof import login
-    from wizard.boot.proof.ways import tools
+    from wizard.plan.launch import programs
 
     if way == "pv" and arch == "i386":
         text = "The practice cloud cannot start this image: no Xen of today starts paravirtual guests of 32 bits"
         raise Refusal("UnsupportedOperation", text)
-    not_used = {"qemu-img", *login.TOOLS}
-    lacking = host.missing(name for name in tools([way], arch) if name not in not_used)
+    lacking = host.missing(programs(way, arch))
     if lacking:
         named = ", ".join(f"{tool.name} (package {tool.package})" for tool in lacking)
         text = f"The practice cloud starts instances in QEMU, and this machine lacks: {named}."
