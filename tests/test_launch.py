@@ -1,7 +1,9 @@
 """An instance of the AMI is run once, watched, explained and ended, whatever happens on the way."""
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,20 @@ OCCASION = Occasion("launched-1", "2026-11-24")
 BUILD = "launched-1"
 GRAVITON = {"region": "us-east-1", "arch": "arm64"}
 PV = {**TARGET, "virtualization": "paravirtual"}
+
+LAUNCH_AND_DIE = """
+import json, os, signal, sys
+from pathlib import Path
+from wizard.cloud import instances
+from wizard.cloud.session import client
+from wizard.run.journal import Journal
+
+url, region, journal, moment, parameters = sys.argv[1:]
+ec2 = client("ec2", region, url)
+event = f"{moment}-call.ec2.RunInstances"
+ec2.meta.events.register_first(event, lambda **_: os.kill(os.getpid(), signal.SIGKILL))
+instances.run(ec2, Journal(Path(journal)), json.loads(parameters), keep=False)
+"""
 
 
 # The plan
@@ -354,13 +370,26 @@ def test_an_instance_that_is_to_be_kept_runs_on_and_is_told_how_to_be_reached(pl
     assert facts["login"].startswith(f"ssh -i KEY-FILE -p 2222 root@{facts['address']} (KEY-FILE: the private key of")
 
 
-@pytest.mark.parametrize("lost", ["before", "after"])
-def test_a_lost_answer_makes_no_second_instance(place: "Place", lost: str) -> None:
-    place.lose("RunInstances", lost)
+def test_a_lost_answer_makes_no_second_instance(place: "Place") -> None:
+    place.lose_answer("RunInstances")
     with pytest.raises(Failure) as caught:
         place.launch()
     assert caught.value.code == "no-network-to-aws"
-    assert len(place.states()) == (0 if lost == "before" else 1)
+    assert len(place.states()) == 1
+
+    place.launch()
+
+    assert place.states() == ["terminated"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_between_asked_and_answered_there_is_one_instance_all_the_same(place: "Place", moment: str) -> None:
+    arguments = (place.url, REGION, str(place.journal.path), moment, json.dumps(place.parameters()))
+    killed = subprocess.run([sys.executable, "-c", LAUNCH_AND_DIE, *arguments], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert place.journal.last("RunInstances", "asked")
+    assert place.journal.last("RunInstances") is None
+    assert len(place.states()) == (0 if moment == "before" else 1)
 
     place.launch()
 
@@ -368,7 +397,7 @@ def test_a_lost_answer_makes_no_second_instance(place: "Place", lost: str) -> No
 
 
 def test_an_instance_that_ended_while_nobody_looked_is_followed_by_another(place: "Place") -> None:
-    place.lose("RunInstances", "after")
+    place.lose_answer("RunInstances")
     with pytest.raises(Failure):
         place.launch()
     place.ec2.terminate_instances(InstanceIds=[place.every()[0]["InstanceId"]])
@@ -437,7 +466,7 @@ def test_the_instance_of_answers_that_were_changed_since_is_ended_but_not_one_th
 
 
 def test_clean_up_ends_what_the_journal_and_the_tag_name_and_nothing_of_others(place: "Place") -> None:
-    place.lose("RunInstances", "after")
+    place.lose_answer("RunInstances")
     with pytest.raises(Failure):
         place.launch()
     tagged = {"TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": BUILD_TAG, "Value": place.name}]}]}
@@ -549,15 +578,15 @@ class Place:
         (build.folder / "journal/launch.jsonl").write_text(self.journal.path.read_text())
         return builds.resources(build)
 
-    def lose(self, operation: str, when: str) -> None:
-        """The next call's question does not reach the cloud, or its answer does not come back."""
-        event = f"{'before' if when == 'before' else 'after'}-call.ec2.{operation}"
+    def lose_answer(self, operation: str) -> None:
+        """The next call reaches the cloud, but its answer does not come back."""
+        event = f"after-call.ec2.{operation}"
 
-        def break_off(**_: Any) -> None:
-            self.ec2.meta.events.unregister(event, break_off)
+        def lose(**_: Any) -> None:
+            self.ec2.meta.events.unregister(event, lose)
             raise ConnectionClosedError(endpoint_url="https://aws")
 
-        self.ec2.meta.events.register(event, break_off)
+        self.ec2.meta.events.register(event, lose)
 
     def refuse(self, operation: str, code: str) -> None:
         """The next call is refused."""

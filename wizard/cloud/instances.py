@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from wizard.cloud.errors import aws_code, aws_errors
 from wizard.cloud.session import Client
-from wizard.cloud.waiting import Asked, until
+from wizard.cloud.waiting import Asked, Cancelled, never, until
 from wizard.explain import Failure
 from wizard.plan.steps import BUILD_TAG, NO_IMAGE, fill
 from wizard.run.journal import Journal, Record
@@ -147,8 +148,11 @@ def check_alive(ec2: Client, instance: Mapping[str, Any] | None, evidence: Itera
     )
 
 
-def terminate(ec2: Client, journal: Journal, instance_id: str) -> bool:
-    """Terminates an instance and waits until it has ended; False if there is none any more."""
+def terminate(ec2: Client, journal: Journal, instance_id: str, cancelled: Asked = never) -> bool:
+    """Terminates an instance and waits until it has ended, or nobody wants to; False if there is none any more.
+
+    Raises instance-not-ending, and what AWS refuses.
+    """
     region = ec2.meta.region_name
     known = describe(ec2, instance_id)
     if known is None or known["State"]["Name"] == "terminated":
@@ -157,13 +161,16 @@ def terminate(ec2: Client, journal: Journal, instance_id: str) -> bool:
     journal.asked("TerminateInstances", region=region, instance_id=instance_id)
     with aws_errors("TerminateInstances", region):
         ec2.terminate_instances(InstanceIds=[instance_id])
+    # From now on it can only end.
+    journal.answered("TerminateInstances", region=region, instance_id=instance_id)
 
     def has_ended() -> bool | None:
         now = describe(ec2, instance_id)
         return now is None or now["State"]["Name"] == "terminated" or None
 
-    until(has_ended, LONGEST_ENDING, Failure("instance-not-ending", instance_id=instance_id, region=region))
-    journal.answered("TerminateInstances", region=region, instance_id=instance_id)
+    with suppress(Cancelled):
+        late = Failure("instance-not-ending", instance_id=instance_id, region=region)
+        until(has_ended, LONGEST_ENDING, late, cancelled)
     return True
 
 
@@ -199,17 +206,15 @@ def _asked_here(ec2: Client, journal: Journal) -> list[Record]:
 
 
 def _terminate_asked(ec2: Client, journal: Journal, records: Iterable[Record]) -> list[str]:
-    ended = {item["instance_id"] for item in journal.records() if _says_ended(item)}
-    ids = {record["request"]["ClientToken"]: _heard(journal, record) for record in records}
-    for record in records:
-        if ids[record["request"]["ClientToken"]] is None and (unheard := find_asked(ec2, record)):
-            ids[record["request"]["ClientToken"]] = str(unheard["InstanceId"])
-    there = [one for one in ids.values() if one and one not in ended]
-    return [instance_id for instance_id in there if terminate(ec2, journal, instance_id)]
+    answered = ("TerminateInstances", "answered")
+    ended = {item["instance_id"] for item in journal.records() if (item["operation"], item["kind"]) == answered}
+    made = [_heard(journal, record) or _unheard(ec2, record) for record in records]
+    return [one for one in made if one and one not in ended and terminate(ec2, journal, one)]
 
 
-def _says_ended(record: Record) -> bool:
-    return (record["operation"], record["kind"]) == ("TerminateInstances", "answered")
+def _unheard(ec2: Client, asked: Record) -> str | None:
+    found = find_asked(ec2, asked)
+    return str(found["InstanceId"]) if found else None
 
 
 def _found(ec2: Client, name: str, value: str) -> list[dict[str, Any]]:

@@ -87,7 +87,7 @@ def launch(
                 instances.terminate(ec2, journal, instance_id)
         raise
     if not action.keep:
-        instances.terminate(ec2, journal, instance_id)
+        instances.terminate(ec2, journal, instance_id, cancelled)
     facts = {"instance_id": instance_id, "came_up": how, **_afterwards(action, address, practice=practice)}
     (work / action.saves / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return facts
