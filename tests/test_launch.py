@@ -212,20 +212,25 @@ def test_every_type_with_a_price_is_known() -> None:
 # What is seen
 
 
+KERNEL = "Linux version 6.1\n"
+NO_FILE = "GRUB loading.\nerror: file `/vmlinuz' not found.\n"
 PANIC = "Linux version 6.1\nKernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n"
 CASES: dict[str, tuple[Seen, bool, str | None]] = {
-    "a login prompt": (Seen(UP, 1, ""), False, "its console shows a login prompt"),
-    "nothing yet": (Seen("", 1, ""), False, None),
-    "a kernel at work": (Seen("Linux version 6.1\n", 1, "initializing"), False, None),
-    "reachable, and still talking": (Seen("Linux version 6.1\n", 1, "ok"), False, None),
-    "reachable, and silent": (Seen("Linux version 6.1\n", 90, "ok"), False, "it answers on its network"),
-    "reachable, by an old type": (Seen("", None, "ok"), False, "it answers on its network"),
-    "reachable, and late": (Seen("Linux version 6.1\n", 1, "ok"), True, "it answers on its network"),
-    "no root": (Seen(PANIC, 1, "initializing"), False, "!proof-no-root"),
-    "no root, and yet reachable": (Seen(PANIC, None, "ok"), False, "!proof-no-root"),
-    "impaired": (Seen("Linux version 6.1\n", 1, "impaired"), False, "!instance-unreachable"),
-    "late in the kernel": (Seen("Linux version 6.1\n", 1, "initializing"), True, "!proof-stuck-kernel"),
-    "late without a word": (Seen("", None, "initializing"), True, "!instance-silent"),
+    "a login prompt": (Seen(UP, 1, "", True), False, "its console shows a login prompt"),
+    "nothing yet": (Seen("", 1, "", True), False, None),
+    "a kernel at work": (Seen(KERNEL, 1, "initializing", True), False, None),
+    "reachable, and still talking": (Seen(KERNEL, 1, "ok", True), False, None),
+    "reachable, and silent": (Seen(KERNEL, 90, "ok", True), False, "it answers on its network"),
+    "reachable, its console not fetched yet": (Seen("", 90, "ok", False), False, "it answers on its network"),
+    "reachable, and late": (Seen(KERNEL, 1, "ok", True), True, "it answers on its network"),
+    "no root": (Seen(PANIC, 1, "initializing", True), False, "!proof-no-root"),
+    "no root, and yet reachable": (Seen(PANIC, 90, "ok", False), False, "!proof-no-root"),
+    "no kernel": (Seen(NO_FILE, 9, "initializing", True), False, "!proof-kernel-not-found"),
+    "no kernel, as it was a while ago": (Seen(NO_FILE, 9, "initializing", False), False, None),
+    "no kernel, and late": (Seen(NO_FILE, 9, "initializing", False), True, "!proof-kernel-not-found"),
+    "impaired": (Seen(KERNEL, 1, "impaired", True), False, "!instance-unreachable"),
+    "late in the kernel": (Seen(KERNEL, 1, "initializing", True), True, "!proof-stuck-kernel"),
+    "late without a word": (Seen("", 700, "initializing", False), True, "!instance-silent"),
 }
 
 

@@ -44,13 +44,15 @@ class Seen:
     """What was seen of an instance so far.
 
     console  what its console says, as far as EC2 shows it
-    silent   for how many seconds it has said nothing more; None where EC2 shows only what it has fetched earlier
+    silent   for how many seconds that has been nothing more
     status   of EC2's check whether it answers on its network: "ok", "initializing", "impaired"; "" before
+    latest   whether EC2 shows the console as it is, and not only what it has fetched of it some time ago
     """
 
     console: str
-    silent: float | None
+    silent: float
     status: str
+    latest: bool
 
 
 def launch(
@@ -129,7 +131,7 @@ def watch(
         silent = listener.hear(text)
         where = f"console: {console}"
         instances.check_alive(ec2, instances.describe(ec2, instance_id), [*last_words(text), where])
-        seen = Seen(text, silent if latest else None, status(ec2, instance_id))
+        seen = Seen(text, silent, status(ec2, instance_id), latest)
         if how := came_up(seen, where, is_late=time.monotonic() > deadline):
             said([f"The kernel complains: {line}" for line in troubles(text)])
             return how
@@ -144,12 +146,12 @@ def came_up(seen: Seen, where: str, *, is_late: bool) -> str | None:
     its time was up.  `where` is a line of evidence: where the console can be read.
     """
     consoles, words = Consoles(seen.console), last_words(seen.console)
-    verdict = judge(consoles, "login", seen.silent or 0.0)
+    verdict = judge(consoles, "login", seen.silent if seen.latest or is_late else 0.0)
     if verdict and verdict.came_up:
         return "its console shows a login prompt"
     if verdict:
         raise Failure(verdict.code, evidence=[*verdict.last_words, where], phase=verdict.phase, said="nothing")
-    may_say_more = seen.silent is not None and seen.silent < SILENT_SECONDS and not is_late
+    may_say_more = seen.silent < SILENT_SECONDS and not is_late
     if seen.status == "ok" and not may_say_more:
         return "it answers on its network (EC2's status checks), though no login prompt was seen on its console"
     if seen.status == "impaired":
