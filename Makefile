@@ -49,8 +49,9 @@ truth: $(VENV)/dev tools truth-tools
 breaks: $(VENV)/dev tools test-tools
 	$(BIN)/python -m tests.breaks $(if $(NAME),"$(NAME)")
 
-bench: $(VENV)/dev
-	$(BIN)/python -m tests.bench
+# Hours with everything; PARTS="uploading --peer 'coldsnap=coldsnap upload {image}'" does a part, beside other tools.
+bench: $(VENV)/dev tools
+	$(BIN)/python -m tests.bench $(PARTS)
 
 picture: $(VENV)/run
 	$(BIN)/python -m screens.picture docs/wizard.svg

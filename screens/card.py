@@ -32,7 +32,7 @@ class Card(Vertical):
             yield Button("Quit, resume later", id="leave", compact=True)
 
     def take(self, explanation: Mapping[str, Any], build_id: str) -> None:
-        """Shows an explanation in the shape that CONTRACT.md gives it."""
+        """Shows an explanation."""
         self._command = command_in(explanation["do"]) or f"ami-wizard resume {build_id}"
         self.query_one(Static).update(plain(card_text(explanation, self._command)))
         self.query_one("#retry", Button).focus()

@@ -39,7 +39,9 @@ def done_text(facts: Mapping[str, str], took: Sequence[tuple[str, str]], then: S
     where = " (practice cloud)" if practice else ""
     rows = [
         ("AMI", f"{facts.get('image_id', 'none')}{where}"),
-        ("Snapshot", facts.get("snapshot_id", "none")),
+        ("Bundle", facts["image_location"])
+        if "image_location" in facts
+        else ("Snapshot", facts.get("snapshot_id", "none")),
         ("Region", facts.get("region", "")),
         ("SHA-256", facts.get("sha256", "")),
     ]

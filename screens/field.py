@@ -201,5 +201,6 @@ class Field(Vertical):
     def _check(self, text: str, *, moves_on: bool) -> None:
         self._problem = questions.problem(self.question.path, text, self._answers)
         self._note()
-        if self._problem is None:
-            self.post_message(Answered(self.question.path, text, moves_on=moves_on))
+        # What is wrong is drawn too: the preview would else go on showing what stood here before.
+        told = Answered(self.question.path, text, moves_on=moves_on) if self._problem is None else None
+        self.post_message(told or Considered(self.question.path, text))

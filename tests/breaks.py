@@ -77,7 +77,8 @@ BREAKS = (
     Break(
         "a unit fails",
         None,
-        adds={f"{UNITS}/multi-user.target.wants/fails.service": FAILS},
+        edits={f"{UNITS}/grow-root.service": (("[Unit]\n", "[Unit]\nWants=fails.service\n"),)},
+        adds={f"{UNITS}/fails.service": FAILS},
         finding="proof-units-failed",
     ),
     Break("no menu.lst", "proof-no-menu", "pv", removes=(PV_MENU,), is_quick=True),

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -95,6 +96,13 @@ def test_too_little_room_is_a_problem_before_a_build_finds_out(monkeypatch: pyte
     assert result.return_value == 1
     assert "TOO LITTLE" in result.stdout
     assert str(folders.results()) in result.stderr
+
+
+@pytest.mark.parametrize("flag", ["--yes", "--all"])
+def test_how_to_install_without_installing_is_wrong_usage(flag: str) -> None:
+    result = run(flag)
+    assert isinstance(result.exception, click.UsageError)
+    assert "--install" in str(result.exception)
 
 
 def test_installing_without_a_terminal_and_without_a_yes_only_shows_the_command(machine: Path) -> None:

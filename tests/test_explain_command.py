@@ -60,9 +60,20 @@ def test_a_kernel_that_complains_is_said_though_it_came_up() -> None:
         ("error: no such partition.", "proof-loader-wrong-disk"),
         ("Error 15: File not found", "proof-kernel-not-found"),
         ("Error 22: No such partition", "proof-loader-wrong-disk"),
+        ("    Error 17: Cannot mount selected partition", "proof-loader-unreadable"),
+        ("Error 28: Selected item cannot fit into memory", "proof-little-memory"),
         ("xc_dom_parse_image returned -1", "proof-kernel-not-loaded"),
     ],
-    ids=["root", "init", "GRUB 2", "PV-GRUB's file", "PV-GRUB's disk", "PV-GRUB's kernel"],
+    ids=[
+        "root",
+        "init",
+        "GRUB 2",
+        "PV-GRUB's file",
+        "PV-GRUB's disk",
+        "its file system",
+        "its memory",
+        "PV-GRUB's kernel",
+    ],
 )
 def test_one_line_copied_out_of_a_console_is_explained(line: str, code: str) -> None:
     assert codes(said("-", "--json", given=line)) == [code]
@@ -83,6 +94,15 @@ def test_what_nobody_knows_is_not_guessed_at() -> None:
     result = said("-", given="all is well\n")
     assert result.return_value == 0
     assert "Nothing in it is known to be wrong" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\n", "nothing in it"), (b"\x7fELF" + bytes(4096), "no text")], ids=["empty", "binary"]
+)
+def test_a_file_that_can_tell_nothing_is_said_to_be_so(content: bytes, words: str, tmp_path: Path) -> None:
+    log = tmp_path / "console"
+    log.write_bytes(content)
+    assert words in said(str(log)).stdout
 
 
 def test_a_console_may_hold_any_bytes(tmp_path: Path) -> None:

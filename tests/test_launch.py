@@ -194,6 +194,10 @@ def test_what_the_practice_cloud_takes_to_start_it_is_known_before_the_build() -
     assert "cpio" in needed(virtualization="paravirtual")
     assert "qemu-system-aarch64" in needed(arch="arm64")
     assert tools_to_launch_here(recipe()) == []
+    with pytest.raises(Failure) as caught:
+        of_s3 = Recipe.model_validate({"name": "old", "target": {**PV, "storage": "s3"}, "launch": {}})
+        tools_to_launch_here(of_s3)
+    assert caught.value.code == "practice-cannot-launch"
 
 
 def test_what_a_launch_costs_is_an_estimate_by_the_hour_with_its_date() -> None:

@@ -213,6 +213,14 @@ def test_what_is_added_is_usable_as_it_comes() -> None:
         assert refused(added, "pv") == []
 
 
+def test_a_root_that_was_taken_away_can_be_added_again_and_comes_last() -> None:
+    layout = edits.remove(disk(part("ext3", "/boot", 256), part("btrfs", "/")), 1)
+    template = next(one for one in edits.possible(layout, "paravirtual") if one.mount == "/")
+    layout, at = edits.add(layout, template, "paravirtual")
+    assert at == 1
+    assert refused(layout, "pv") == []
+
+
 def test_a_gpt_gets_what_its_boot_mode_needs_by_adding_it() -> None:
     layout = disk(ROOT, table="gpt", kind="both")
     for name in ("vfat", "bios-boot"):

@@ -1,6 +1,8 @@
 """Whatever goes wrong between us and AWS: the same snapshot content, one snapshot, one image, nothing beside them."""
 
+import json
 import os
+import urllib.request
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from wizard.cloud import images, pace, snapshot
 from wizard.cloud.practice import faults, server
 from wizard.cloud.practice.faults import FAULTS, REQUESTS_UNTIL_EXPIRED, Faults, wish
-from wizard.cloud.practice.process import practice_cloud
+from wizard.cloud.practice.process import HEALTH, practice_cloud
 from wizard.cloud.read_back import read_back
 from wizard.cloud.session import block_putter, client
 from wizard.explain import Failure
@@ -154,3 +156,19 @@ def test_every_fault_has_its_words_and_its_effect() -> None:
     assert FAULTS.keys() == faults.CHANCES.keys() | {"rate", "expire"}
     assert server.REFUSALS.keys() | {"rate", "reset", "stall"} == FAULTS.keys()
     assert pace.FLOOR > 1
+
+
+def test_what_was_sent_is_counted_and_a_delay_makes_every_answer_late(endpoint: str, folder: Path, image: Path) -> None:
+    before = traffic(endpoint)
+    wish(folder, "delay=50")
+    assert Faults(folder).delay() == 0.05
+    upload(endpoint, "eu-north-1", image)
+    after = traffic(endpoint)
+    assert after["puts"] - before["puts"] == BLOCKS
+    assert after["body_bytes"] - before["body_bytes"] >= BLOCKS * BLOCK
+
+
+def traffic(endpoint: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{endpoint}{HEALTH}") as said:
+        found: dict[str, Any] = json.load(said)["traffic"]
+    return found

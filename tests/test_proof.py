@@ -91,6 +91,11 @@ CASES = {
         False,
         "proof-metadata-not-reached",
     ),
+    "another address asked": (
+        replace(AT_LOGIN, requests=(), wire=Wire(True, True, ("169.254.169.99",))),
+        False,
+        "proof-metadata-not-reached",
+    ),
     "key refused": (replace(AT_LOGIN, answer="denied", complaint="Permission denied"), False, "proof-ssh-refused"),
     "no ssh server": (AT_LOGIN, False, "proof-ssh-no-answer"),
     "no ssh server on a busy host": (replace(AT_LOGIN, had_its_time=False), None, "proof-too-slow"),
@@ -170,6 +175,19 @@ def test_what_dhcp_came_to_is_read_from_the_wire(tmp_path: Path, kinds: tuple[in
     path.write_bytes(capture(*kinds))
     assert seen_on(path) == wire
     assert seen_on(tmp_path / "none") == Wire(False, False)
+
+
+def test_an_address_that_is_none_of_ec2s_is_seen_to_be_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "packets"
+    path.write_bytes(bytes(24) + b"".join(arp(last) for last in (254, 123, 15, 99)))
+    assert seen_on(path).sought == ("169.254.169.99",)
+
+
+def arp(last: int) -> bytes:
+    """A packet of a capture that asks who has 169.254.169.LAST (RFC 826)."""
+    asked = b"\x00\x01\x08\x00\x06\x04\x00\x01" + bytes(6) + bytes([169, 254, 169, 15]) + bytes(6)
+    frame = bytes(12) + b"\x08\x06" + asked + bytes([169, 254, 169, last])
+    return struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame
 
 
 @given(st.binary(max_size=400), st.integers(0, 600))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kernels import bzimage
 
 from wizard.explain import Failure
 from wizard.plan.build import Occasion, build_id, identity, plan
@@ -171,9 +172,17 @@ def test_a_recipe_that_cannot_be_read_is_refused(tmp_path: Path, kind: str) -> N
 
 
 def test_relative_paths_are_taken_from_the_recipes_folder(tmp_path: Path) -> None:
-    (tmp_path / "bzImage").write_bytes(b"")
+    (tmp_path / "bzImage").write_bytes(bzimage(b"a kernel"))
     recipe = load(written(tmp_path, f'{SMALLEST}[kernel]\nsource = "files"\nimage = "bzImage"\n'))
     assert recipe.kernel.image == str(tmp_path / "bzImage")
+
+
+def test_a_file_that_is_no_kernel_is_said_before_anything_is_built(tmp_path: Path) -> None:
+    (tmp_path / "bzImage").write_bytes(b"hello")
+    with pytest.raises(Failure) as caught:
+        load(written(tmp_path, f'{SMALLEST}[kernel]\nsource = "files"\nimage = "bzImage"\n'))
+    assert "kernel.image" in caught.value.evidence[0]
+    assert "is not a Linux kernel" in caught.value.evidence[0]
 
 
 def test_a_home_that_nobody_has_is_a_file_that_is_not_there(tmp_path: Path) -> None:

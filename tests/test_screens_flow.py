@@ -12,6 +12,7 @@ from screens.app import Wizard
 from screens.dialogs import Ask, Reading
 from screens.field import Field
 from screens.inputs import Choices, Entry
+from screens.intents import Answered
 from screens.review import who
 from wizard import draft, host
 from wizard.explain import Failure
@@ -282,3 +283,19 @@ def test_an_account_that_cannot_be_asked_is_said_in_words(
 
     monkeypatch.setattr("wizard.cloud.session.identity", refuses)
     assert words in who("us-east-1")
+
+
+async def test_a_wrong_file_replaces_what_was_drawn_for_the_one_before(tmp_path: Path) -> None:
+    """The preview must not go on speaking of a userland that is no longer the answer."""
+    good = tmp_path / "userland"
+    (good / "etc").mkdir(parents=True)
+    async with Wizard(practice=True).run_test(size=(160, 50)) as pilot:
+        await go_to(pilot, "distro")
+        field(pilot, "distro.name").post_message(Answered("distro.name", "own", moves_on=False))
+        await pilot.pause()
+        source = field(pilot, "distro.source")
+        source.focus_input()
+        await pilot.pause()
+        source.query_one(Entry).value = str(tmp_path / "gone")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: "gone" in text_of(pilot, ".preview Static"))

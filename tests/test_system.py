@@ -75,6 +75,13 @@ def test_openrc_is_told_by_runlevels() -> None:
     assert "before sshd" in laid_over.programs["etc/init.d/instance-metadata"]
 
 
+def test_a_userland_without_a_time_service_gets_no_link_to_one() -> None:
+    for init, network in ((openrc, "dhcpcd"), (systemd, "systemd-networkd")):
+        names = distros.System("sshd", network, time="", services={})
+        links = init.settings(recipe(), replace_system(distros.load("debian"), names), "hvc0").links
+        assert not any("chrony" in place or "timesyncd" in place for place in (*links, *links.values()))
+
+
 def replace_system(distro: distros.Distro, names: distros.System) -> distros.Distro:
     from dataclasses import replace
 

@@ -1,7 +1,9 @@
-"""Files: written as a whole or not at all, and told apart by their content."""
+"""Files: written as a whole or not at all, told apart by their content, read without their holes."""
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -25,3 +27,18 @@ def content_digest(path: Path) -> str:
         status = entry.lstat()
         digest.update(f"{entry.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def data_extents(fd: int) -> Iterator[tuple[int, int]]:
+    """Where each stretch of data begins and ends in an open file, in order; what lies between them are holes."""
+    size = os.fstat(fd).st_size
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            raise
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, end

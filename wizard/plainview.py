@@ -15,6 +15,7 @@ OUTPUT_SECONDS = 10
 RESULTS = {
     "image_id": "AMI",
     "snapshot_id": "snapshot",
+    "image_location": "bundle",
     "region": "region",
     "image": "disk image",
     "sha256": "its SHA-256",

@@ -23,7 +23,7 @@ Storage = Literal["ebs", "s3"]
 Init = Literal["systemd", "openrc"]
 BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
 
-# Source of the name's rule: the RegisterImage API reference (FACTS.md §4).
+# Source of the name's rule: the RegisterImage API reference.
 AmiName = Annotated[str, StringConstraints(min_length=3, max_length=128, pattern=r"^[A-Za-z0-9()\[\] ./\-'@_]+$")]
 Hostname = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,62})(\.[a-zA-Z0-9-]{1,63})*$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:~/=-]*$")]
@@ -36,6 +36,11 @@ Address = Annotated[str, StringConstraints(pattern=r"^(https?://|ftp://|file:/|c
 # Source: EBS direct's StartSnapshot, `KmsKeyArn`, which takes no other form.
 KmsKey = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[A-Za-z0-9/_-]+$")
+]
+# Source: Amazon S3 User Guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects" (safe characters).
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Prefix = Annotated[
+    str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
 ]
 Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
@@ -195,6 +200,20 @@ class Launch(Table):
     wait_seconds: Annotated[int, Field(strict=True, ge=30, le=3600)] = 600
 
 
+class Bundle(Table):
+    """Where the bundle of an S3-backed AMI is put, and the account's X.509 pair that it is signed with.
+
+    Paths of PEM files are absolute once a recipe is loaded.  `prefix`: where in the bucket, a folder named as the AMI
+    otherwise; `ec2_certificate`: EC2's own, for a region of which it is not known here.
+    """
+
+    bucket: BucketName | None = None
+    prefix: Prefix | None = None
+    certificate: Line | None = None
+    private_key: Line | None = None
+    ec2_certificate: Line | None = None
+
+
 class Recipe(Table):
     """A complete, shareable description of a build.
 
@@ -209,6 +228,7 @@ class Recipe(Table):
     disk: Disk = Disk()
     distro: Distro = Distro()
     system: System = System()
+    bundle: Bundle | None = None
     launch: Launch | None = None
 
 
@@ -279,12 +299,18 @@ def _with_absolute_paths(recipe: Recipe, folder: Path | None) -> Recipe:
     tables = {}
     for table, names in PATHS.items():
         given = getattr(recipe, table)
+        if given is None:
+            continue
         paths = {name: str(folder / _at_home(value)) for name in names if (value := getattr(given, name)) is not None}
         tables[table] = given.model_copy(update=paths)
     return recipe.model_copy(update=tables)
 
 
-PATHS = {"kernel": ("image", "config", "modules"), "distro": ("source",)}
+PATHS = {
+    "kernel": ("image", "config", "modules"),
+    "distro": ("source",),
+    "bundle": ("certificate", "private_key", "ec2_certificate"),
+}
 """The answers that are paths, by their table."""
 
 
@@ -424,6 +450,7 @@ RULES = {
 EXAMPLES = {
     "target.aki": "aki-5c21674b",
     "target.kms_key": "arn:aws:kms:us-east-1:123456789012:key/0f3a5c1e-2b4d-4c6e-8f90-a1b2c3d4e5f6",
+    "bundle.prefix": "images/web",
     "distro.checksum": "sha256: and the 64 digits that `sha256sum` prints",
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",

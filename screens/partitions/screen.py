@@ -18,7 +18,7 @@ from screens.inputs import Choices
 from screens.partitions.fields import Chosen, Fields, Typed
 from screens.partitions.history import History
 from screens.partitions.map import PartitionMap
-from screens.partitions.words import KEYS, NAMES, TABLES, row_texts, step
+from screens.partitions.words import KEYS, NAMES, TABLES, kinds, row_texts, step
 from screens.safety import TooSmall
 from screens.words import plain
 from wizard.disk import edits
@@ -235,7 +235,8 @@ class PartitionsScreen(Screen[Layout]):
                 self._take(self.history.did(*edits.add(self.layout_now, template, self._subject.virtualization)))
 
         self.app.push_screen(
-            Ask("Add a partition", "It comes before the last one; all of it can be changed.", rows), add
+            Ask("Add a partition", "It comes before the last one, a root behind it; all of it can be changed.", rows),
+            add,
         )
 
     def action_remove(self) -> None:
@@ -278,7 +279,7 @@ class PartitionsScreen(Screen[Layout]):
         self.app.push_screen(Ask("Which partition table?", "", rows), change)
 
     def action_help(self) -> None:
-        self.app.push_screen(Reading("Partitions: the keys", KEYS))
+        self.app.push_screen(Reading("Partitions: the keys, and what they can hold", f"{KEYS}\n\n{kinds()}"))
 
     def action_keep(self) -> None:
         """Keeps the partitions; asks where they are not right yet."""

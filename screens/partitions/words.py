@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from wizard.disk.filesystems import filesystems
 from wizard.disk.layout import Layout
 from wizard.disk.sizes import said
 
@@ -18,6 +19,12 @@ Escape         from a field back to the list; from there it leaves, and asks whe
 Ctrl+P         all of these, by their names
 
 The last partition takes what the others leave, and grows with the disk. Sizes are written as 512M or 1.5G."""
+
+
+def kinds() -> str:
+    """What a partition can hold, a line each."""
+    return "\n".join(f"{name:<10} {one.what}" for name, one in filesystems().items())
+
 
 NAMES = {"gpt": "GPT", "dos": "MBR", "none": "No partition table"}
 

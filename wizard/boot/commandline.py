@@ -7,7 +7,8 @@ def root_argument(layout: Layout, ids: DiskIds, *, is_pv: bool, has_initramfs: b
     """How the kernel is told its root.
 
     Only an initramfs finds a file system's UUID; the kernel alone knows devices and partition ids.  Under PV
-    the disk is xvda whatever AWS calls it (FACTS.md, "Device names under PV").
+    the disk is xvda whatever AWS calls it (Linux, drivers/block/xen-blkfront.c:
+    virtual block device 2048 is xvda).
     """
     if has_initramfs:
         return f"root=UUID={ids.filesystem(layout.root)}"

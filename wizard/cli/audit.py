@@ -157,7 +157,7 @@ def _fix(subject: Subject, target: Path) -> None:
 
 
 def as_dict(judged: Judged) -> dict[str, Any]:
-    """The shape in CONTRACT.md, and beside it what the verdict rests on or lacks."""
+    """The verdicts, and beside them what the verdict rests on or lacks."""
     subject = judged.subject
     return {
         "path": str(subject.path),

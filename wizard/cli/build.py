@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def practice_faults(command: Callable[..., int]) -> Callable[..., int]:
     """The option `--practice-faults` of a command that may use the practice cloud."""
-    text = "What shall go wrong in the practice cloud: throttle, rate, reset, 500, stall, expire."
+    text = "What shall go wrong in the practice cloud: throttle, rate, reset, 500, stall, expire, delay=MILLISECONDS."
     return click.option("--practice-faults", "faults", metavar="LIST", default="", help=text)(command)
 
 

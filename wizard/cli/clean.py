@@ -9,9 +9,7 @@ from wizard.explain import Failure
 
 @click.command(help="Removes a build's local files; with --cloud also what it made in AWS.")
 @click.argument("build")
-@click.option(
-    "--cloud", is_flag=True, help="Also terminate its instances, deregister its AMI and delete its snapshots."
-)
+@click.option("--cloud", is_flag=True, help="Also end its instances, deregister its AMI, delete what it was made from.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clean(build: str, cloud: bool, yes: bool) -> int:
     """Shows what will go, asks, and removes it: instances first, the AMI before its snapshots, the files last."""

@@ -55,6 +55,8 @@ def doctor(install: bool, everything: bool, yes: bool, as_json: bool) -> int:
 
     Exit code 0 when a build can start, 1 when something that it needs is missing.
     """
+    if (everything or yes) and not install:
+        raise click.UsageError("--all and --yes say how --install goes about it: add --install.")
     found = examine()
     lacking = found.missing(needed=True) + (found.missing(needed=False) if everything else [])
     if install and lacking:

@@ -13,9 +13,22 @@ from wizard.explain.text import failures_in, reached
 MOST_BYTES = 16 << 20
 """Of a longer file the end is read: what a log was about stands there."""
 
+MOST_ZEROS = 50
+"""A file of which a fiftieth and more are zero bytes is no text: a console has hardly any."""
+
 UNKNOWN = (
     "Nothing in it is known to be wrong. It is not the whole console of a machine either: if it is a part of one, "
     "give all of it (`aws ec2 get-console-output --latest --output text --instance-id ID`)."
+)
+
+EMPTY = (
+    "There is nothing in it. EC2 shows a console some minutes after the start, and an instance that is not of the "
+    "Nitro kind shows it after the next one: ask again then. A boot loader that found nothing may never say a word."
+)
+NO_TEXT = (
+    "This is no text, but a file of another kind. A console comes as text with "
+    "`aws ec2 get-console-output --latest --output text --instance-id ID`; an image is read by `ami-wizard inspect`, "
+    "a kernel by `ami-wizard audit`."
 )
 
 
@@ -33,7 +46,7 @@ def explain(file: Path, as_json: bool) -> int:
     if as_json:
         print_json({"reached": phase, "explanations": [one.as_dict() for one in found]})
     else:
-        click.echo(_as_text(found, phase))
+        click.echo(_as_text(found, phase, raw))
     return 1 if found else 0
 
 
@@ -59,7 +72,16 @@ def _explanations(raw: bytes) -> list[Explanation]:
     return [explained(failure) for failure in found]
 
 
-def _as_text(found: list[Explanation], phase: str | None) -> str:
+def _as_text(found: list[Explanation], phase: str | None, raw: bytes) -> str:
     lines = [f"A machine's console; the last that it reached: {phase}."] if phase else []
-    lines += [card(one, width=80) for one in found] or ["Nothing in it is known to be wrong." if phase else UNKNOWN]
+    lines += [card(one, width=80) for one in found] or [_nothing(raw, phase)]
     return "\n\n".join(lines)
+
+
+def _nothing(raw: bytes, phase: str | None) -> str:
+    """What is said where nothing is known to be wrong."""
+    if not raw.strip():
+        return EMPTY
+    if phase:
+        return "Nothing in it is known to be wrong."
+    return NO_TEXT if raw.count(0) > len(raw) // MOST_ZEROS else UNKNOWN

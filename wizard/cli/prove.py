@@ -42,7 +42,7 @@ def prove(image: Path, way: "Way | None", aki: str | None, as_json: bool) -> int
 
 
 def as_dict(proofs: "list[Proof]") -> dict[str, Any]:
-    """The worst of the proofs, as CONTRACT.md has it; all of them in `proofs`."""
+    """The worst of the proofs; all of them in `proofs`."""
     worst = min(proofs, key=lambda proof: ((False, None, True).index(proof.came_up), not proof.findings))
     return {**worst.as_dict(), "proofs": [proof.as_dict() for proof in proofs]}
 

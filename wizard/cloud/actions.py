@@ -4,20 +4,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud import blocks, images, instances, snapshot
+from wizard.cloud import blocks, bucket, bundles, images, instances, snapshot
 from wizard.cloud.blocks import BLOCK, GIB
 from wizard.cloud.sending import Progress
-from wizard.cloud.session import block_putter, client, identity, key_in_use
+from wizard.cloud.session import ONCE, block_putter, client, identity, key_in_use
 from wizard.explain import Failure
 from wizard.plan.cost import estimate, launch_estimate
 from wizard.plan.steps import (
     BUILD_TAG,
     IMAGE_TAG,
     CheckAccount,
+    CheckBucket,
     CheckLaunch,
     CloudAction,
     LaunchInstance,
     RegisterImage,
+    UploadBundle,
     UploadSnapshot,
     fill,
 )
@@ -60,6 +62,11 @@ def _perform(
     match action:
         case CheckAccount():
             return _check_account(endpoint, action)
+        case CheckBucket():
+            bucket.check(client("s3", action.region, endpoint), action.bucket)
+            return {"bucket": f"{action.bucket} is there, and EC2 can be let in"}
+        case UploadBundle():
+            return _upload_bundle(endpoint, action, work, journal, progress, cancelled)
         case UploadSnapshot():
             return _upload(endpoint, action, work, journal, progress, cancelled)
         case RegisterImage():
@@ -133,6 +140,29 @@ def _upload(
     return {"snapshot": snapshot_id, "cost": estimate(stored * BLOCK, puts)}
 
 
+def _upload_bundle(
+    endpoint: str | None,
+    action: UploadBundle,
+    work: Path,
+    journal: Journal,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> dict[str, Any]:
+    sent = bundles.upload(
+        action,
+        work / action.image,
+        s3=client("s3", action.region, endpoint),
+        sender=client("s3", action.region, endpoint, ONCE),
+        account=identity(action.region, endpoint).account,
+        journal=journal,
+        others=[Journal(path) for path in _by_age(journal.path.parent.glob("bundle-*.jsonl")) if path != journal.path],
+        progress=progress,
+        cancelled=cancelled,
+    )
+    (work / action.saves).write_text(f"{action.location}\n", encoding="ascii")
+    return {"bundle": f"{action.location}, {sent.parts} parts", "cost": estimate(sent.size, sent.parts + 1, "s3")}
+
+
 def _by_age(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns)
 
@@ -144,8 +174,10 @@ def _ledger_of(journal: Journal) -> Path:
 def _register(
     endpoint: str | None, action: RegisterImage, work: Path, journal: Journal, cancelled: Callable[[], bool]
 ) -> dict[str, Any]:
-    snapshot_id = (work / action.snapshot).read_text(encoding="ascii").strip()
-    parameters = fill(action.parameters, {"<snapshot>": snapshot_id})
+    parameters = action.parameters
+    if action.snapshot:
+        snapshot_id = (work / action.snapshot).read_text(encoding="ascii").strip()
+        parameters = fill(parameters, {"<snapshot>": snapshot_id})
     ec2 = client("ec2", action.region, endpoint)
     image_id = images.register(ec2, journal, parameters, action.build, cancelled)
     (work / action.saves).write_text(f"{image_id}\n", encoding="ascii")

@@ -4,7 +4,6 @@ Once a snapshot is open AWS does not say which of its blocks were written (ListS
 one), so an upload that is to go on later has to remember it itself.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wizard.files import write_atomically
+from wizard.files import data_extents, write_atomically
 from wizard.run.journal import append_lines, whole_lines
 
 BLOCK = 524288
@@ -36,16 +35,7 @@ Ledger = dict[int, bytes]
 def data_blocks(fd: int) -> list[range]:
     """The indexes of the blocks that hold data, in order; holes of a sparse file are not read."""
     found: list[range] = []
-    size = os.fstat(fd).st_size
-    end = 0
-    while end < size:
-        try:
-            start = os.lseek(fd, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
-                break
-            raise
-        end = os.lseek(fd, start, os.SEEK_HOLE)
+    for start, end in data_extents(fd):
         first = max(start // BLOCK, found[-1].stop if found else 0)
         found.append(range(first, -(-end // BLOCK)))
     return found

@@ -24,7 +24,10 @@ BY_CODE = {
     "RequestLimitExceeded TooManyRequestsException SlowDown BandwidthLimitExceeded EC2ThrottledException",
     "quota-exceeded": "ServiceQuotaExceededException ConcurrentLimitExceededException LimitExceededException",
     "duplicate-ami-name": "InvalidAMIName.Duplicate",
-    "invalid-aki": "InvalidManifest InvalidKernelId.Malformed InvalidKernelId.NotFound",
+    "invalid-aki": "InvalidKernelId.Malformed InvalidKernelId.NotFound",
+    "invalid-manifest": "InvalidManifest",
+    "no-such-bucket": "NoSuchBucket",
+    "bucket-without-acls": "AccessControlListNotSupported",
     "region-not-usable": "OptInRequired InvalidRegion InvalidRegionException",
     "no-capacity": "InsufficientInstanceCapacity InsufficientHostCapacity InsufficientCapacity",
     "launch-limit": "VcpuLimitExceeded InstanceLimitExceeded",
@@ -36,7 +39,7 @@ BY_CODE = {
     "account-not-verified": "PendingVerification Blocked",
     "practice-programs-missing": "PracticeProgramsMissing",
     "no-network-to-aws": "InternalError InternalFailure InternalServerException ServiceUnavailable Unavailable "
-    "RequestTimeout RequestTimeoutException 500 502 503 504",
+    "RequestTimeout RequestTimeoutException BadDigest 500 502 503 504",
 }
 """Our code for each of AWS's."""
 
@@ -67,6 +70,18 @@ EBS_OPERATIONS = frozenset(
     {"StartSnapshot", "PutSnapshotBlock", "CompleteSnapshot", "ListSnapshotBlocks", "GetSnapshotBlock"}
 )
 
+S3_PERMISSIONS = {
+    "GetBucketLocation": "s3:GetBucketLocation",
+    "GetBucketOwnershipControls": "s3:GetBucketOwnershipControls",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "PutObject": "s3:PutObject",
+    "DeleteObjects": "s3:DeleteObjectVersion",
+}
+"""S3's operations that we call, and what one must be allowed for each.  Writing an ACL is s3:PutObjectAcl besides.
+
+Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3".
+"""
+
 
 @contextmanager
 def aws_errors(operation: str, region: str) -> Iterator[None]:
@@ -83,12 +98,14 @@ def as_failure(error: ClientError | BotoCoreError, operation: str, region: str) 
         code = _code_of_type(error, region)
         return Failure(code, evidence=[f"{type(error).__name__}: {error}"], operation=operation, region=region)
     theirs, message = aws_code(error), error.response.get("Error", {}).get("Message", "")
-    facts = {
+    facts: dict[str, object] = {
         "operation": operation,
         "region": region,
         "aws_code": theirs,
         "permission": _permission(operation, message),
     }
+    if bucket := error.response.get("Error", {}).get("BucketName"):
+        facts["bucket"] = bucket
     if used_by := re.search(r"\bami-[0-9a-f]+", message):
         facts["image_id"] = used_by[0]
     return Failure(_code(theirs, message), evidence=[f"{theirs}: {message}"], **facts)
@@ -115,6 +132,8 @@ def aws_code(error: ClientError) -> str:
 
 
 def _code(theirs: str, message: str) -> str:
+    if theirs == "InvalidManifest" and "kernel" in message:
+        return "invalid-aki"
     if theirs in OF_AWS:
         return OF_AWS[theirs]
     if theirs.startswith("InvalidAMIID.") and "aki-" in message:
@@ -135,6 +154,8 @@ def _permission(operation: str, message: str) -> str:
     """The permission that AWS names in its message, or the one that the operation is known to need."""
     if named := re.search(r"not authorized to perform: ([\w-]+:\w+)", message):
         return named[1]
+    if operation in S3_PERMISSIONS:
+        return S3_PERMISSIONS[operation]
     service = "ebs" if operation in EBS_OPERATIONS else "ec2"
     return f"{service}:{operation}"
 

@@ -15,7 +15,7 @@ from wizard.run.journal import Journal
 
 COMPARED = (
     *("Architecture", "VirtualizationType", "KernelId", "RamdiskId", "RootDeviceName", "Name", "Description"),
-    *("BootMode", "TpmSupport", "ImdsSupport", "EnaSupport", "SriovNetSupport"),
+    *("ImageLocation", "BootMode", "TpmSupport", "ImdsSupport", "EnaSupport", "SriovNetSupport"),
 )
 """Fields of RegisterImage that DescribeImages gives under the same name."""
 

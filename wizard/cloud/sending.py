@@ -1,8 +1,6 @@
 """Sends an image's blocks into an open snapshot, as many at once as AWS bears, and keeps the ledger of them."""
 
 import hashlib
-import random
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -11,25 +9,20 @@ from itertools import takewhile
 from pathlib import Path
 from threading import Event
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from wizard.cloud import blocks
 from wizard.cloud.blocks import BLOCK, DIGEST_OF_ZEROS, ZEROS, Ledger
-from wizard.cloud.errors import PASSING, as_failure, aws_code
+from wizard.cloud.errors import aws_code
 from wizard.cloud.pace import Pace
+from wizard.cloud.patience import patiently
 from wizard.cloud.puts import Put
 from wizard.cloud.session import CONNECTIONS
-from wizard.cloud.waiting import Asked, Cancelled, as_ready, rest
+from wizard.cloud.waiting import Asked, Cancelled, as_ready
+from wizard.explain import Failure
 
 Progress = Callable[[int, int, Mapping[str, int]], None]
 """Bytes done, of how many that are not holes, and the parts of a Tally."""
-
-ATTEMPTS = 8
-PATIENCE = 120.0
-"""A block is given up after so many attempts, and not before so many seconds."""
-
-LONGEST_PAUSE = 15.0
-
 
 FRESH = 120.0
 """Seconds for which a fresh snapshot may be unknown to AWS.
@@ -55,7 +48,7 @@ class Target:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of an image's blocks, in bytes; `retried` and `throttled` count requests."""
+    """What became of an image's blocks or parts, in bytes; `retried` and `throttled` count requests."""
 
     sent: int = 0
     zeros: int = 0
@@ -63,6 +56,13 @@ class Tally:
     there: int = 0
     retried: int = 0
     throttled: int = 0
+
+    def tried_again(self, failure: Failure) -> None:
+        """Counts a request that is made once more."""
+        if failure.code == "throttled":
+            self.throttled += 1
+        else:
+            self.retried += 1
 
 
 def send_blocks(image: Path, target: Target, put: Put, ledger: Path, progress: Progress, cancelled: Asked) -> Ledger:
@@ -134,28 +134,19 @@ class _Request:
 
 
 def _patiently(request: _Request, target: Target, pace: Pace, tally: Tally, halted: Asked) -> None:
-    """Sends one block.  What passes by itself is waited out; the rest stops at once."""
-    pause, attempts, deadline = 0.25, 0, None
-    while True:
-        try:
-            with pace.turn():
-                request()
-            pace.went_well()
-            return
-        except (ClientError, BotoCoreError) as error:
-            failure = as_failure(error, "PutSnapshotBlock", target.region)
-            attempts += 1
-            deadline = deadline or time.monotonic() + PATIENCE
-            is_over = attempts >= ATTEMPTS and time.monotonic() > deadline
-            if is_over or not (failure.code in PASSING or _not_known_yet(error, target)):
-                raise failure from error
-            if failure.code == "throttled":
-                pace.throttled()
-                tally.throttled += 1
-            else:
-                tally.retried += 1
-        rest(random.uniform(0.5, 1.0) * pause, halted)
-        pause = min(2 * pause, LONGEST_PAUSE)
+    """Sends one block, at the pace that AWS bears."""
+
+    def ask() -> None:
+        with pace.turn():
+            request()
+        pace.went_well()
+
+    def told(failure: Failure) -> None:
+        if failure.code == "throttled":
+            pace.throttled()
+        tally.tried_again(failure)
+
+    patiently(ask, "PutSnapshotBlock", target.region, told, halted, passes=lambda error: _not_known_yet(error, target))
 
 
 def _not_known_yet(error: Exception, target: Target) -> bool:

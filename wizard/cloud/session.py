@@ -33,6 +33,9 @@ LIMITS = Config(
 HASTY = LIMITS.merge(Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}))
 """For what nobody needs to wait for."""
 
+ONCE = LIMITS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+"""For what has a patience of its own."""
+
 PRACTICE_KEYS = {"aws_access_key_id": "practice", "aws_secret_access_key": "practice"}
 
 SOURCES = {

@@ -22,6 +22,7 @@ class Template:
 
 
 TEMPLATES = (
+    Template("ext4", "/", 2048, "the root: the system itself, which cannot do without"),
     Template("ext3", "/boot", 256, "the kernel, where the boot loader can read it"),
     Template("vfat", "/boot/efi", 64, "the EFI system partition, for UEFI"),
     Template("bios-boot", None, 1, "GRUB's place on GPT, for BIOS"),
@@ -43,14 +44,14 @@ def possible(layout: Layout, virtualization: str) -> list[Template]:
 
 
 def add(layout: Layout, template: Template, virtualization: str) -> tuple[Layout, int]:
-    """A new partition before the last one, which takes the rest; and its place."""
-    *before, last = layout.partitions
+    """A new partition before the last one, which takes the rest, or as the last one if it is the root; its place."""
     number = own.free_number((part.number for part in layout.partitions), virtualization)
     name = own.usual_name(template.filesystem, template.mount, (part.name for part in layout.partitions))
     options = OPTIONS.get(template.filesystem, "defaults")
     size = template.size_mib
     new = Partition(number, name, template.filesystem, template.mount, size, options, 0, name)
-    return _laid(layout.table, (*before, new, last)), len(before)
+    at = len(layout.partitions) if template.mount == "/" else len(layout.partitions) - 1
+    return _laid(layout.table, (*layout.partitions[:at], new, *layout.partitions[at:])), at
 
 
 def remove(layout: Layout, at: int) -> Layout:

@@ -23,8 +23,8 @@ def commands(job: Job) -> list[str]:
 
 
 def _mke2fs(job: Job) -> str:
-    """PV-GRUB's ext4 reader stops at the 64bit feature and knows no checksums (FACTS.md, "File system of /boot for
-    PV-GRUB"); GRUB 2.06 knows neither metadata_csum_seed nor orphan_file.
+    """PV-GRUB's ext4 reader stops at the 64bit feature and knows no checksums (Xen,
+    stubdom/grub.patches/60ext4.diff); GRUB 2.06 knows neither metadata_csum_seed nor orphan_file.
     """
     features = ["^metadata_csum_seed", "^orphan_file"]
     if job.is_pv:

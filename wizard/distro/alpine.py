@@ -3,23 +3,13 @@
 import shlex
 from collections.abc import Mapping
 
+from wizard.distro import initramfs
 from wizard.distro.signed import TOOLS, fetched
 from wizard.distro.tree import ROOT, kernel_commands, kernel_tools, made_apart
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Step, Write, writes
 
 OWN_FILES = "bootstrap/files"
-
-FEATURES = "base ec2 virtio scsi ext4 btrfs xfs"
-"""What mkinitfs puts into the initramfs; `ec2` is ours."""
-
-EC2_MODULES = """\
-kernel/drivers/nvme
-kernel/drivers/net/ethernet/amazon
-kernel/drivers/block/xen-blkfront.ko*
-kernel/drivers/net/xen-netfront.ko*
-"""
-"""/etc/mkinitfs/features.d/ec2.modules: the disks and the network cards of EC2, old and new (mkinitfs-bootparam(7))."""
 
 APK = """\
 # The root's own apk checks the lists of packages by the keys in /etc/apk/keys, and the packages by the lists.
@@ -75,8 +65,8 @@ def _own_files(wanted: Userland) -> tuple[Write, ...]:
     repositories = "".join(f"{mirror}/{release}/{name}\n" for name in wanted.distro.own["repositories"])
     files = {"etc/apk/repositories": repositories}
     if wanted.has_initramfs:
-        files["etc/mkinitfs/mkinitfs.conf"] = f'features="{FEATURES}"\n'
-        files["etc/mkinitfs/features.d/ec2.modules"] = EC2_MODULES
+        files["etc/mkinitfs/mkinitfs.conf"] = f'features="{initramfs.MKINITFS_FEATURES}"\n'
+        files["etc/mkinitfs/features.d/ec2.modules"] = initramfs.mkinitfs()
     return tuple(writes(files, OWN_FILES))
 
 

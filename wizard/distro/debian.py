@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from wizard import host
-from wizard.distro import keys, sources
+from wizard.distro import initramfs, keys, sources
 from wizard.distro.tidy import TIDY
 from wizard.distro.userland import UserKernel, Userland, needs_locale
 from wizard.plan.steps import Run, Step
@@ -55,6 +55,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
         "--setup-hook=\"sync-in '$DOWNLOADS' /var/cache/apt/archives\"",
         f"--essential-hook={shlex.quote(_kernel_links(wanted.kernel))}",
+        *(_initramfs_hooks() if wanted.has_initramfs else ()),
         *_kernel_hooks(wanted.kernel),
         *_locale_hooks(recipe.system.locale),
         "--customize-hook=\"sync-out /var/cache/apt/archives '$DOWNLOADS'\"",
@@ -87,6 +88,16 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
 def _kernel_links(kernel: UserKernel | None) -> str:
     text = KERNEL_LINKS if kernel is None else OWN_KERNEL_LINKS
     return f'cat > "$1/etc/kernel-img.conf" <<END\n{text}END'
+
+
+def _initramfs_hooks() -> list[str]:
+    """What makes the initramfs one for EC2, before the first kernel comes."""
+    folder = '"$1/etc/initramfs-tools'
+    lines = ["set -eu", f'mkdir -p {folder}/conf.d" {folder}/hooks"']
+    for path, text in initramfs.initramfs_tools().items():
+        lines.append(f"cat > {folder}/{path}\" <<'END'\n{text}END")
+    lines.append(f'chmod 755 {folder}/hooks/ec2"')
+    return [f"--essential-hook={shlex.quote(chr(10).join(lines))}"]
 
 
 def _kernel_hooks(kernel: UserKernel | None) -> list[str]:

@@ -28,7 +28,7 @@ class System:
 
     ssh            the ssh daemon's service
     network        who brings up the network; the init system's module knows each
-    time           who asks for the time: "systemd-timesyncd", or chrony by the name of its service
+    time           who asks for the time: "systemd-timesyncd", or chrony by the name of its service; "": nobody
     chrony_file    its configuration
     chrony_drift   where it keeps how fast the clock is
     locale_file    where LANG= stands

@@ -45,11 +45,12 @@ def settings(recipe: Recipe, distro: Distro, console: str) -> Settings:
     """
     names = distro.system
     getty = f"agetty.{console}"
-    default = (*names.services.get("default", ()), names.ssh, names.time, getty)
+    time = (names.time,) if names.time else ()
+    default = (*names.services.get("default", ()), names.ssh, *time, getty)
     return (
         Settings(links={f"etc/init.d/{getty}": "agetty", **_switched_on({**names.services, "default": default})})
         + NETWORKS[names.network]
-        + chrony(names)
+        + (chrony(names) if names.time else Settings())
         + (cloud_init(recipe) if recipe.system.metadata == "cloud-init" else _first_boot(names))
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wizard import host
+from wizard.distro import initramfs
 from wizard.distro.tree import ROOT, made_apart
 from wizard.distro.userland import UserKernel, Userland, needs_locale
 from wizard.plan.steps import Run, Step, Write, writes
@@ -13,13 +14,6 @@ from wizard.plan.steps import Run, Step, Write, writes
 CONFIG = "bootstrap/pacman.conf"
 OWN_FILES = "bootstrap/files"
 HOST_MIRRORS = Path("/etc/pacman.d/mirrorlist")
-
-MKINITCPIO = """\
-# Every EC2 instance, not the machine that made the image: without autodetect.
-MODULES=('nvme?' 'ena?' 'xen-blkfront?' 'xen-netfront?' 'ext4?' 'btrfs?' 'xfs?')
-HOOKS=(base udev modconf block filesystems fsck)
-"""
-"""/etc/mkinitcpio.conf.d/ec2.conf.  "?": a kernel may have it built in (mkinitcpio.conf(5))."""
 
 PACMAN_INIT = """\
 [Unit]
@@ -136,7 +130,7 @@ def _stamp(path: Path) -> str:
 def _own_files(wanted: Userland) -> dict[str, str]:
     files = {"etc/systemd/system/pacman-init.service": PACMAN_INIT}
     if wanted.has_initramfs:
-        files["etc/mkinitcpio.conf.d/ec2.conf"] = MKINITCPIO
+        files["etc/mkinitcpio.conf.d/ec2.conf"] = initramfs.mkinitcpio()
     if wanted.kernel and wanted.kernel.has_initramfs:
         files[f"etc/mkinitcpio.d/{OWN_KERNEL}.preset"] = (
             f'ALL_kver="{wanted.kernel.release}"\n'

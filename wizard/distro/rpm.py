@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from wizard import presets
-from wizard.distro import keys
+from wizard.distro import initramfs, keys
 from wizard.distro.tree import ROOT
 from wizard.distro.userland import Userland
 from wizard.plan.steps import Write
@@ -18,13 +18,6 @@ FILES = "bootstrap/files"
 """What is laid into the root file system before the first package comes."""
 
 KERNEL_PLUGIN = "etc/kernel/install.d/50-dracut.install"
-
-# Drivers by which EC2 instances reach their disks and the network: Nitro's, Xen's, and those of QEMU for the proof.
-DRACUT = """\
-hostonly="no"
-reproducible="yes"
-add_drivers+=" nvme ena xen-blkfront xen-netfront virtio_pci virtio_blk virtio_net "
-"""
 
 TOOLS = ("rpm", *keys.TOOLS, "faketime", "flock")
 
@@ -80,7 +73,7 @@ def repository_file(wanted: Userland, extra: Mapping[str, str] | None = None) ->
 def dracut_files(wanted: Userland) -> Iterator[Write]:
     """How the initramfs is made, now and at every upgrade of the kernel."""
     if wanted.has_initramfs:
-        yield Write(f"{FILES}/etc/dracut.conf.d/10-ec2.conf", DRACUT)
+        yield Write(f"{FILES}/etc/dracut.conf.d/10-ec2.conf", initramfs.dracut())
 
 
 def kernel_plugin() -> Write:

@@ -96,6 +96,8 @@ def _first_boot(names: System) -> Settings:
 
 
 def _time(names: System) -> Settings:
+    if not names.time:
+        return Settings()
     if names.time == "systemd-timesyncd":
         return Settings({"etc/systemd/timesyncd.conf.d/10-ec2.conf": TIMESYNCD}) + Settings(
             links=_switched_on({"systemd-timesyncd.service": "sysinit.target"})

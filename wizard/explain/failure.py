@@ -16,7 +16,7 @@ class Explanation:
     evidence: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The shape that CONTRACT.md promises in JSON."""
+        """The shape that every explanation has in JSON."""
         return {
             "code": self.code,
             "what": self.what,

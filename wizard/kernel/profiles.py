@@ -4,7 +4,7 @@ A preset has a `title`, the profiles that it `includes`, for a kind of instance 
 
     name          the option, without CONFIG_
     wanted        "y" | "y-or-m" | "n" | "set" (any value) | the value itself
-    severity      "boot" | "access" | "recommended", as CONTRACT.md defines them
+    severity      "boot" | "access" | "recommended"
     since, until  the first and the last kernel version that has the option; outside of them it does not apply
     arch          the only architecture that has the option
     ends          nothing takes the option's place after `until`: a later kernel lacks it for good

@@ -33,7 +33,7 @@ class Subject:
 
     @property
     def kind(self) -> str:
-        """ "image" or "config", as CONTRACT.md calls it."""
+        """ "image" or "config", as JSON calls it."""
         return "image" if self.image else "config"
 
     @property

@@ -24,7 +24,7 @@ from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_of
-from wizard.plan.launch import tools_to_practise
+from wizard.plan.launch import launch_steps, tools_to_practise
 from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.recipe import Recipe
@@ -85,15 +85,22 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
             account_step(recipe, chosen, able, occasion.build, image_key),
             *steps,
             *cloud_steps(
-                recipe, chosen, able, occasion.build, image_key, tuple(step.id for step in steps if step.id == "prove")
+                recipe,
+                chosen,
+                able,
+                occasion.build,
+                image_key,
+                tuple(step.id for step in steps if step.id == "prove"),
+                EPOCH,
             ),
+            *launch_steps(recipe, chosen, able, occasion.build),
         ),
         EPOCH,
     )
 
 
 def identity(recipe: Recipe) -> str:
-    """What tells one image from another: every answer but the name, the region, the proof and the launch.
+    """What tells one image from another: every answer but the name, the region, the proof and what becomes of it.
 
     Ids on the disk follow from it.  Of the user's kernel and own userland the content counts, not where it lies.
     """
@@ -101,7 +108,7 @@ def identity(recipe: Recipe) -> str:
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    for of_no_matter in ("name", "prove", "launch"):
+    for of_no_matter in ("name", "prove", "bundle", "launch"):
         answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     layout = layout_of(recipe.target, recipe.disk)
@@ -140,7 +147,7 @@ def tools_to_prove(recipe: Recipe) -> list[str]:
 def tools_to_launch_here(recipe: Recipe) -> list[str]:
     """The host's tools that launching an instance takes in the practice cloud.
 
-    Raises what reading the user's kernel raises, and `practice-no-32-bit`.
+    Raises what reading the user's kernel raises, and `practice-cannot-launch`.
     """
     able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
     return tools_to_practise(recipe, choices(recipe, starts_by_uefi=able.uefi is not False), able)

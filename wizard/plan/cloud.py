@@ -1,8 +1,19 @@
-"""The steps that AWS sees: the account, the snapshot, the registration."""
+"""The steps that AWS sees: the account, the snapshot or the bundle, the registration."""
+
+import re
 
 from wizard.plan.defaults import Choices
-from wizard.plan.launch import launch_checks, launch_steps
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, CheckAccount, RegisterImage, Step, UploadSnapshot
+from wizard.plan.launch import launch_checks
+from wizard.plan.steps import (
+    BUILD_TAG,
+    IMAGE_TAG,
+    CheckAccount,
+    CheckBucket,
+    RegisterImage,
+    Step,
+    UploadBundle,
+    UploadSnapshot,
+)
 from wizard.recipe import Recipe
 from wizard.targets import target
 from wizard.targets.target import Abilities
@@ -14,14 +25,16 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
     `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
     """
     tags = {"Name": recipe.name, BUILD_TAG: build, IMAGE_TAG: image}
-    registers = register_parameters(recipe, chosen, able, tags)
+    region, bundle = recipe.target.region, bundle_of(recipe, chosen, build, 0)
+    registers = register_parameters(recipe, chosen, able, tags, bundle)
     return Step(
         "account",
         "Look at the account",
         "Who you are at AWS, whether the AMI's name is still free there, and whether you may register it, is known "
         "before the long work starts, and not found out after it.",
         (
-            CheckAccount(recipe.target.region, recipe.name, build, image, registers),
+            CheckAccount(region, recipe.name, build, image, registers),
+            *([CheckBucket(region, bundle.bucket)] if bundle else []),
             *launch_checks(recipe, chosen, able, build),
         ),
         kept=False,
@@ -29,15 +42,18 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
 
 
 def cloud_steps(
-    recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str, after: tuple[str, ...]
+    recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str, after: tuple[str, ...], time: int
 ) -> list[Step]:
-    """Upload, registration and launch; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
 
-    `after` is what has to end well before a byte is uploaded.
+    `after` is what has to end well before a byte is uploaded; `time` is the plan's epoch.
     """
     region = recipe.target.region
     tags = {"Name": recipe.name, BUILD_TAG: build}
-    parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image})
+    bundle = bundle_of(recipe, chosen, build, time)
+    parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image}, bundle)
+    if bundle:
+        return _from_bundle(bundle, parameters, build, after)
     upload = Step(
         "snapshot",
         "Upload the image to an EBS snapshot",
@@ -60,7 +76,59 @@ def cloud_steps(
         ("snapshot",),
         {"build": build},
     )
-    return [upload, register, *launch_steps(recipe, chosen, able, build)]
+    return [upload, register]
+
+
+def _from_bundle(bundle: UploadBundle, parameters: dict[str, object], build: str, after: tuple[str, ...]) -> list[Step]:
+    upload = Step(
+        "bundle",
+        "Upload the image to S3 as a bundle",
+        "The image is packed, encrypted for EC2 and for you, cut into parts, and listed in a signed manifest. EC2 "
+        "fills the root disk of every instance from it, so it stays in the bucket as long as the AMI is used.",
+        (bundle,),
+        ("account", "image"),
+        {"build": build},
+        after=after,
+    )
+    register = Step(
+        "register",
+        "Register the AMI",
+        "Tells EC2 where the bundle lies and how to start it. From then on instances can be launched from it.",
+        (RegisterImage(bundle.region, "", "register/image-id", parameters, build),),
+        ("bundle",),
+        {"build": build},
+    )
+    return [upload, register]
+
+
+def bundle_of(recipe: Recipe, chosen: Choices, build: str, time: int) -> UploadBundle | None:
+    """The bundle of an S3-backed AMI; None for the others."""
+    given, outcome = recipe.bundle, chosen.consequences
+    if recipe.target.storage != "s3" or given is None:
+        return None
+    # The image is the whole disk, or the partition sda1 alone where it has no table (AWSDOC: block-device-mapping-
+    # concepts.md, "virtual device names").
+    devices = {"ami": outcome.root_device_name.removeprefix("/dev/"), "root": "/dev/sda1"}
+    return UploadBundle(
+        recipe.target.region,
+        "image/disk.img",
+        "bundle/image-location",
+        given.bucket or "",
+        given.prefix or folder_for(recipe.name),
+        build,
+        given.certificate or "",
+        given.private_key or "",
+        given.ec2_certificate or "",
+        recipe.target.arch,
+        outcome.aki or "",
+        devices,
+        time,
+    )
+
+
+def folder_for(name: str) -> str:
+    """An AMI's name as a part of an S3 key that is the same in every URL and shell."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "image"
 
 
 def encryption(recipe: Recipe) -> dict[str, object]:
@@ -70,15 +138,25 @@ def encryption(recipe: Recipe) -> dict[str, object]:
     return {"Encrypted": True, **({"KmsKeyArn": recipe.target.kms_key} if recipe.target.kms_key else {})}
 
 
-def register_parameters(recipe: Recipe, chosen: Choices, able: Abilities, tags: dict[str, str]) -> dict[str, object]:
-    """RegisterImage's parameters; `<snapshot>` stands for the snapshot's id."""
+def register_parameters(
+    recipe: Recipe, chosen: Choices, able: Abilities, tags: dict[str, str], bundle: UploadBundle | None
+) -> dict[str, object]:
+    """RegisterImage's parameters; `<snapshot>` stands for the snapshot's id.
+
+    What is made from a bundle has no snapshot, and its root device stands in the manifest.
+    """
     outcome = chosen.consequences
+    fields = target.register_fields(recipe.target, outcome, able)
     disk = {"SnapshotId": "<snapshot>", "VolumeType": outcome.volume_type, "DeleteOnTermination": True}
+    source: dict[str, object] = {"BlockDeviceMappings": [{"DeviceName": outcome.root_device_name, "Ebs": disk}]}
+    if bundle:
+        source = {"ImageLocation": bundle.location}
+        del fields["RootDeviceName"]
     return {
         "Name": recipe.name,
         "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
-        **target.register_fields(recipe.target, outcome, able),
-        "BlockDeviceMappings": [{"DeviceName": outcome.root_device_name, "Ebs": disk}],
+        **fields,
+        **source,
         "TagSpecifications": [
             {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
         ],

@@ -1,18 +1,20 @@
-"""What a snapshot costs, roughly."""
+"""What a snapshot or a bundle costs, roughly."""
+
+from typing import Literal
 
 from wizard import presets
 
 GIB = 1 << 30
 
 
-def estimate(stored: int, puts: int) -> str:
-    """A line for people: what so many bytes in a snapshot cost a month, and what so many puts cost once.
+def estimate(stored: int, puts: int, kind: Literal["snapshot", "s3"] = "snapshot") -> str:
+    """A line for people: what so many bytes in a snapshot or in S3 cost a month, and what so many puts cost once.
 
     Prices and their date: presets/prices.toml.
     """
     prices = presets.load("prices")
-    monthly = stored / GIB * prices["snapshot_gib_month"]
-    once = puts / 1000 * prices["put_thousand"]
+    monthly = stored / GIB * prices[f"{kind}_gib_month"]
+    once = puts / 1000 * prices["put_thousand" if kind == "snapshot" else "s3_put_thousand"]
     return (
         f"{_dollars(monthly)} a month while it is kept, and {_dollars(once)} once for sending it "
         f"(an estimate, by the prices of {prices['region']} on {prices['date']})"

@@ -15,11 +15,14 @@ from wizard.distro.content import least_mib
 from wizard.distro.distros import Distro
 from wizard.distro.own.found import Found, find, init_of, kernel_of
 from wizard.explain import Failure, explain
+from wizard.plan import kernel as kernels
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
 
 DEFAULT_LAYOUT = {"paravirtual": "single-ext4", "hvm": "gpt-ext4"}
+S3_LAYOUT = "unpartitioned-ext4"
+"""What S3-backed AMIs always were: a file system alone, which the instance has as sda1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,8 @@ def target_problems(where: Target) -> Iterator[Problem]:
         yield Problem("target.kms_key", "is given, but encrypted is not true.", "encrypted = true")
     if where.kms_key and f":kms:{where.region}:" not in where.kms_key:
         yield Problem("target.kms_key", f"is a key of another region than {where.region}.")
-    if where.storage == "s3" and not any(problem.place == "target.storage" for problem in found):
-        yield Problem("target.storage", "is 's3'; this version makes EBS snapshots only.", "ebs")
+    if where.storage == "s3" and where.encrypted:
+        yield Problem("target.encrypted", "is of EBS snapshots; the bundle of an S3-backed AMI is always encrypted.")
 
 
 OF_REGION = ("target.region", "target.aki")
@@ -86,6 +89,8 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
     """
     wrong = list(target_problems(recipe.target)) if judges_target else [region_problem(recipe.target.region)]
     yield from filter(None, wrong)
+    if judges_target and not any(found and found.place == "target.storage" for found in wrong):
+        yield from _bundle_problems(recipe)
     unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe), *_mixed_layouts(recipe)]
     yield from unknown
     if judges_target and not wrong:
@@ -104,6 +109,39 @@ def _size_problems(recipe: Recipe) -> Iterator[Problem]:
     most, size = instances.most_s3_gib(), recipe.disk.size_gib
     if recipe.target.storage == "s3" and size and size > most:
         yield Problem("disk.size_gib", f"is {size}; an S3 (instance store) root has at most {most} GiB.", str(most))
+
+
+def _bundle_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What an S3-backed AMI needs and does not have, or an EBS-backed one has and does not need."""
+    given = recipe.bundle
+    if recipe.target.storage != "s3":
+        if given:
+            yield Problem("bundle", "is given, but storage is 'ebs'.", 'storage = "s3"')
+        return
+    for key, what in BUNDLE_NEEDS.items():
+        if given is None or not getattr(given, key):
+            yield Problem(f"bundle.{key}", f"is needed for an S3-backed AMI: {what}.")
+    if given is None:
+        return
+    from wizard.bundle import keys
+
+    try:
+        if given.certificate and given.private_key:
+            keys.signing_pair(Path(given.certificate), Path(given.private_key))
+        keys.ec2_key(recipe.target.region, Path(given.ec2_certificate) if given.ec2_certificate else None)
+    except Failure as failure:
+        said = explain(failure)
+        is_ec2_s = failure.code == "no-ec2-certificate" or failure.facts.get("path") == given.ec2_certificate
+        key = "ec2_certificate" if is_ec2_s else "private_key" if "key" in failure.code else "certificate"
+        yield Problem(f"bundle.{key}", f"{said.what} {said.do[0]}")
+
+
+BUNDLE_NEEDS = {
+    "bucket": "the name of a bucket of yours in the AMI's region",
+    "certificate": "the PEM file of your account's X.509 certificate; `openssl req -x509 -newkey rsa:2048 -nodes "
+    "-days 3650 -subj /CN=ami -keyout pk.pem -out cert.pem` makes one, with its key",
+    "private_key": "the PEM file of the key that belongs to the certificate",
+}
 
 
 def _distro_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -267,6 +305,19 @@ def _kernel_problems(recipe: Recipe) -> Iterator[Problem]:
         path = getattr(kernel, name)
         if path and not Path(path).exists():
             yield Problem(f"kernel.{name}", f"there is no {path}.")
+    if kernel.image and Path(kernel.image).exists():
+        yield from _no_kernel(kernel.image)
+
+
+def _no_kernel(path: str) -> Iterator[Problem]:
+    """A file that holds no kernel, or a damaged one."""
+    try:
+        image = kernels.read(path).image
+    except Failure as failure:
+        yield Problem("kernel.image", explain(failure).what)
+        return
+    if image is None:
+        yield Problem("kernel.image", f"{path} is a kernel's config, not a kernel.")
 
 
 def _launch_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -285,7 +336,7 @@ def _launch_problems(recipe: Recipe) -> Iterator[Problem]:
 
 def fitting_layouts(where: Target) -> list[str]:
     """The layouts that start such a target, the default first."""
-    default = DEFAULT_LAYOUT[where.virtualization]
+    default = S3_LAYOUT if where.storage == "s3" else DEFAULT_LAYOUT[where.virtualization]
     fitting = [name for name in layout_names() if layout_unfit(where, load(name)) is None]
     return sorted(fitting, key=lambda name: (name != default, name))
 

@@ -110,16 +110,25 @@ def way_of(virtualization: str, arch: str, boot_mode: str | None, kind: str) -> 
 def tools_to_practise(recipe: Recipe, chosen: Choices, able: Abilities) -> list[str]:
     """The host's tools with which the practice cloud starts this recipe's instance; none without a launch.
 
-    Raises Failure "practice-no-32-bit".
+    Raises Failure "practice-cannot-launch".
     """
     if recipe.launch is None:
         return []
     where = recipe.target
     kind = run_parameters(recipe, recipe.launch, chosen, able, "")["InstanceType"]
     way = way_of(where.virtualization, where.arch, chosen.consequences.boot_mode, kind)
-    if way == "pv" and where.arch == "i386":
-        raise Failure("practice-no-32-bit")
+    if reason := not_here(where.storage, way, where.arch):
+        raise Failure("practice-cannot-launch", reason=reason)
     return programs(way, where.arch)
+
+
+def not_here(storage: str, way: Way, arch: str) -> str | None:
+    """Why no machine of ours can start such an AMI, as words behind a colon; None when one can."""
+    if storage == "s3":
+        return "it is made from a bundle in S3, which only EC2 has the key to"
+    if way == "pv" and arch == "i386":
+        return "it is paravirtual, of 32 bits, for which the Xen of Debian 12 is not built (PV32)"
+    return None
 
 
 def programs(way: Way, arch: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 Sources: Amazon EC2 User Guide, "IAM permissions for EBS direct APIs"; Service Authorization Reference, "Actions,
 resources, and condition keys for Amazon EC2" and "… for Amazon Elastic Block Store"; AWS KMS Developer Guide, "How
-Amazon Elastic Block Store uses AWS KMS".
+Amazon Elastic Block Store uses AWS KMS"; Service Authorization Reference, "Actions, resources, and condition keys for
+Amazon S3".
 """
 
 from collections.abc import Iterator
@@ -11,11 +12,13 @@ from typing import Any
 from wizard.plan.steps import (
     BUILD_TAG,
     CheckAccount,
+    CheckBucket,
     CheckLaunch,
     CloudAction,
     LaunchInstance,
     Plan,
     RegisterImage,
+    UploadBundle,
     UploadSnapshot,
 )
 from wizard.targets.regions import regions
@@ -40,8 +43,17 @@ def _statements(action: CloudAction) -> Iterator[Statement]:
     match action:
         case CheckAccount():
             yield _describing("ec2:DescribeImages", action.region)
+        case CheckBucket():
+            yield {
+                "Sid": "CheckBucket",
+                "Effect": "Allow",
+                "Action": ["s3:GetBucketLocation", "s3:GetBucketOwnershipControls"],
+                "Resource": _bucket(action),
+            }
         case UploadSnapshot():
             yield from _of_upload(action)
+        case UploadBundle():
+            yield from _of_bundle(action)
         case RegisterImage():
             yield from _of_registration(action)
         case CheckLaunch():
@@ -82,9 +94,34 @@ def _of_encryption(action: UploadSnapshot) -> Statement:
     }
 
 
+def _of_bundle(action: UploadBundle) -> Iterator[Statement]:
+    """For the objects of this build alone, by their names: each begins with the build's, and what its tag adds."""
+    objects = f"{_bucket(action)}/{action.base}*"
+    yield {
+        "Sid": "ListBundle",
+        "Effect": "Allow",
+        "Action": "s3:ListBucketVersions",
+        "Resource": _bucket(action),
+        "Condition": {"StringLike": {"s3:prefix": f"{action.base}*"}},
+    }
+    yield {
+        "Sid": "WriteBundle",
+        "Effect": "Allow",
+        "Action": ["s3:PutObject", "s3:PutObjectAcl"],
+        "Resource": objects,
+        "Condition": {"StringEquals": {"s3:x-amz-acl": "aws-exec-read"}},
+    }
+    yield {"Sid": "DeleteBundle", "Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": objects}
+
+
+def _bucket(action: CheckBucket | UploadBundle) -> str:
+    return f"arn:{_partition(action.region)}:s3:::{action.bucket}"
+
+
 def _of_registration(action: RegisterImage) -> Iterator[Statement]:
     images, snapshots = _arn(action.region, "image"), _arn(action.region, "snapshot")
-    yield {"Sid": "RegisterImage", "Effect": "Allow", "Action": "ec2:RegisterImage", "Resource": [images, snapshots]}
+    made_of = [images, snapshots] if action.snapshot else images
+    yield {"Sid": "RegisterImage", "Effect": "Allow", "Action": "ec2:RegisterImage", "Resource": made_of}
     yield {
         "Sid": "TagImage",
         "Effect": "Allow",

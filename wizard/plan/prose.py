@@ -9,6 +9,7 @@ from wizard.plan.cost import launch_estimate
 from wizard.plan.steps import (
     Action,
     CheckAccount,
+    CheckBucket,
     CheckLaunch,
     LaunchInstance,
     Plan,
@@ -16,6 +17,7 @@ from wizard.plan.steps import (
     RegisterImage,
     Run,
     Step,
+    UploadBundle,
     UploadSnapshot,
     Write,
 )
@@ -62,6 +64,20 @@ def action_lines(action: Action) -> list[str]:
                 "AWS sts:GetCallerIdentity",
                 f"AWS ec2:DescribeImages in {action.region}: is the name “{action.ami_name}” free?",
                 f"AWS ec2:RegisterImage in {action.region} as a dry run: may you?",
+            ]
+        case CheckBucket():
+            return [
+                f"AWS s3:GetBucketLocation: is the bucket {action.bucket} there, and in {action.region}?",
+                "AWS s3:GetBucketOwnershipControls: does it take ACLs, by which EC2 is let in?",
+            ]
+        case UploadBundle():
+            return [
+                f"AWS s3:ListObjectVersions in {action.bucket}: what of {action.base}.* is there already?",
+                f"bundle {action.image}: tar, gzip, AES-128-CBC with a random key, parts of 10 MiB",
+                f"encrypt that key for EC2 and for {action.certificate}",
+                f"AWS s3:PutObject {action.bucket}/{action.base}.part.…, once for each part, readable for EC2 alone "
+                "(the ACL aws-exec-read)",
+                f"AWS s3:PutObject {action.location}, the manifest, signed with {action.private_key}",
             ]
         case UploadSnapshot():
             tags = ", ".join(f"{key}={value}" for key, value in action.tags.items())

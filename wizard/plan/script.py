@@ -14,6 +14,7 @@ from wizard.plan.steps import (
     NO_SNAPSHOT,
     Action,
     CheckAccount,
+    CheckBucket,
     CheckLaunch,
     LaunchInstance,
     Plan,
@@ -21,6 +22,7 @@ from wizard.plan.steps import (
     RegisterImage,
     Run,
     Step,
+    UploadBundle,
     UploadSnapshot,
     Way,
     Write,
@@ -64,7 +66,7 @@ def script(plan: Plan) -> str:
     return "\n".join(
         [
             "#!/usr/bin/env bash",
-            *_comment(f"Makes the AMI “{plan.name}”, step by step, with public tools only."),
+            *_comment(f"Makes the AMI “{plan.name}”, step by step, with public tools{_beside(plan)}."),
             *_comment("Run it in an empty folder. With --image-only it stops when image/disk.img is there."),
             "set -euo pipefail",
             "umask 022",
@@ -81,6 +83,11 @@ def script(plan: Plan) -> str:
     )
 
 
+def _beside(plan: Plan) -> str:
+    has_bundle = any(isinstance(action, UploadBundle) for step in plan.steps for action in step.actions)
+    return " and, for the bundle, ami-wizard" if has_bundle else " only"
+
+
 def action_script(action: Action) -> str:
     """One action as bash text."""
     match action:
@@ -92,8 +99,12 @@ def action_script(action: Action) -> str:
             return "\n".join(_prove(action, way) for way in action.ways)
         case CheckAccount():
             return _check_account(action)
+        case CheckBucket():
+            return _check_bucket(action)
         case UploadSnapshot():
             return _upload(action)
+        case UploadBundle():
+            return _bundle(action)
         case RegisterImage():
             return _register(action)
         case CheckLaunch():
@@ -169,6 +180,32 @@ def _check_account(action: CheckAccount) -> str:
     )
 
 
+def _check_bucket(action: CheckBucket) -> str:
+    bucket, region = shlex.quote(action.bucket), action.region
+    return f"""\
+located=$(aws s3api get-bucket-location --region {region} --bucket {bucket} --query LocationConstraint --output text)
+case "$located" in None) located=us-east-1;; EU) located=eu-west-1;; esac
+if [ "$located" != {region} ]; then echo "The bucket is in $located" >&2; exit 1; fi"""
+
+
+def _bundle(action: UploadBundle) -> str:
+    """By this program: openssl would take the key of the bundle on its command line, where every user can read it."""
+    options = {
+        "region": action.region,
+        "name": action.name,
+        "certificate": action.certificate,
+        "private-key": action.private_key,
+        "ec2-certificate": action.ec2_certificate,
+        "arch": action.arch,
+        "aki": action.aki,
+        "device": action.devices["ami"],
+    }
+    given = [item for name, value in options.items() if value for item in (f"--{name}", value)]
+    command = ["ami-wizard", "bundle", action.image, f"{action.bucket}/{action.folder}", *given]
+    why = "openssl and the old tools take the key of a bundle on their command line, where every user can read it."
+    return "\n".join([*_comment(why), f"{shlex.join(command)} > {action.saves}"])
+
+
 def _upload(action: UploadSnapshot) -> str:
     tags = shlex.quote(json.dumps([{"Key": key, "Value": value} for key, value in action.tags.items()]))
     region, saves, image = action.region, action.saves, shlex.quote(action.image)
@@ -195,12 +232,12 @@ aws ec2 wait snapshot-completed --region {region} --snapshot-ids "$(cat {saves})
 
 
 def _register(action: RegisterImage) -> str:
+    snapshot = f'sed -i "s/<snapshot>/$(cat {action.snapshot})/" register/request.json\n' if action.snapshot else ""
     return f"""\
 cat > register/request.json <<'END'
 {json.dumps(action.parameters, indent=2)}
 END
-sed -i "s/<snapshot>/$(cat {action.snapshot})/" register/request.json
-aws ec2 register-image --region {action.region} --cli-input-json file://register/request.json \\
+{snapshot}aws ec2 register-image --region {action.region} --cli-input-json file://register/request.json \\
   --query ImageId --output text > {action.saves}
 aws ec2 wait image-available --region {action.region} --image-ids "$(cat {action.saves})\""""
 

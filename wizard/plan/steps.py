@@ -86,8 +86,57 @@ class UploadSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckBucket:
+    """Whether a bucket is there, in the region, and lets EC2 be given rights: GetBucketLocation and
+    GetBucketOwnershipControls."""
+
+    region: str
+    bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadBundle:
+    """An image file to an S3 bucket, as a bundle for S3-backed AMIs (wizard/bundle); where its manifest lies goes to
+    the file `saves`.
+
+    folder          where in the bucket its objects lie; their names begin with `name`, which no other build has
+    certificate     the account's X.509 certificate and its private key, PEM files; the manifest is signed with them
+    ec2_certificate a file with EC2's certificate; "" for the key that is known of the region
+    devices         which device the image is: of EC2's virtual devices "ami" and "root" the names inside
+    time            of the image in the archive, in Unix seconds
+    """
+
+    region: str
+    image: str
+    saves: str
+    bucket: str
+    folder: str
+    name: str
+    certificate: str
+    private_key: str
+    ec2_certificate: str
+    arch: str
+    aki: str
+    devices: Mapping[str, str]
+    time: int
+
+    @property
+    def base(self) -> str:
+        """What the keys of all its objects begin with."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def location(self) -> str:
+        """Where its manifest lies, as RegisterImage takes it."""
+        return f"{self.bucket}/{self.base}.manifest.xml"
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterImage:
-    """RegisterImage with these parameters; `<snapshot>` in them stands for the id in the file `snapshot`."""
+    """RegisterImage with these parameters; `<snapshot>` in them stands for the id in the file `snapshot`.
+
+    `snapshot` is "" for an AMI that is made from a bundle in S3.
+    """
 
     region: str
     snapshot: str
@@ -127,7 +176,7 @@ class LaunchInstance:
 
 
 LaunchAction = CheckLaunch | LaunchInstance
-CloudAction = CheckAccount | UploadSnapshot | RegisterImage | LaunchAction
+CloudAction = CheckAccount | CheckBucket | UploadSnapshot | UploadBundle | RegisterImage | LaunchAction
 Action = Run | Write | ProveImage | CloudAction
 
 

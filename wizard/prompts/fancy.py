@@ -28,12 +28,12 @@ def _select(message: str, question: Question, value: str, answers: Answers) -> s
     import questionary
 
     options = question.options(answers)
+    for option in options:
+        # A list has one line for each: what does not fit there stands above it.
+        if _brief(option.impossible) != option.impossible:
+            print(wrapped(f"✗ {option.label}: {option.impossible}"))
     choices = [
-        questionary.Choice(
-            f"{option.label}  {option.outdone or option.note}".rstrip(),
-            option.value,
-            disabled=_brief(option.impossible) or None,
-        )
+        questionary.Choice(_titled(option), option.value, disabled=_brief(option.impossible) or None)
         for option in options
     ]
     choices.append(questionary.Choice(f"({BACK})", BACK))

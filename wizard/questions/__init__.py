@@ -122,12 +122,14 @@ def answers_of(given: Recipe) -> dict[str, str]:
     for question in QUESTIONS:
         part: Any = given
         for key in question.path.split("."):
-            part = getattr(part, key)
+            part = getattr(part, key) if part is not None else None
         if part is not None:
             found[question.path] = " ".join(part) if question.kind == "list" else str(part)
     for path in CARRIED:
         table, _, key = path.partition(".")
         part = getattr(given, table)
+        if part is None:
+            continue
         carried = getattr(part, key)
         if carried and carried != type(part).model_fields[key].default:
             found[path] = "\n".join(carried) if path in LINES else str(carried)

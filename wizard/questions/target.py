@@ -8,7 +8,7 @@ from wizard import host
 from wizard.disk import own
 from wizard.disk.layout import load
 from wizard.disk.layout import names as layout_names
-from wizard.plan.defaults import DEFAULT_LAYOUT
+from wizard.plan.defaults import DEFAULT_LAYOUT, S3_LAYOUT
 from wizard.questions.kinds import Answers, Default, Option, Question, preset
 from wizard.questions.values import own_of, value
 from wizard.recipe import ARCHITECTURES, Target
@@ -82,10 +82,9 @@ def _default_region(answers: Answers) -> Default:
 def _storage_options(answers: Answers) -> list[Option]:
     arch, virtualization = value("target.arch", answers), value("target.virtualization", answers)
     why = _reason(("target.storage",), arch, virtualization, storage="s3")
-    later = "instance-store AMIs are not made by this version"
     return [
         Option("ebs", "EBS", "a network disk"),
-        Option("s3", "instance store (S3)", f"at most {instances.most_s3_gib()} GiB", why or later),
+        Option("s3", "instance store (S3)", f"the oldest types; at most {instances.most_s3_gib()} GiB", why),
     ]
 
 
@@ -138,7 +137,7 @@ def _table(answers: Answers) -> str:
         return own.layout(kept, "paravirtual").table
     if chosen in layout_names() and "paravirtual" in load(chosen).virtualization:
         return load(chosen).table
-    return load(DEFAULT_LAYOUT["paravirtual"]).table
+    return load(S3_LAYOUT if _is_in_s3(answers) else DEFAULT_LAYOUT["paravirtual"]).table
 
 
 def _is_hvm(answers: Answers) -> bool:
@@ -149,11 +148,18 @@ def _is_paravirtual(answers: Answers) -> bool:
     return not _is_hvm(answers)
 
 
+def _is_in_s3(answers: Answers) -> bool:
+    return value("target.storage", answers) == "s3"
+
+
 QUESTIONS = (
     Question("target.arch", "target", "choice", _default_arch, _arch_options),
     Question("target.virtualization", "target", "choice", _default_virtualization, _virtualization_options),
     Question("target.region", "target", "choice", _default_region, _region_options),
     Question("target.storage", "target", "choice", preset("ebs"), _storage_options),
+    Question("bundle.bucket", "target", "text", preset(""), applies=_is_in_s3),
+    Question("bundle.certificate", "target", "path", preset(""), applies=_is_in_s3),
+    Question("bundle.private_key", "target", "path", preset(""), applies=_is_in_s3),
     Question("target.boot_mode", "target", "choice", _default_boot_mode, _boot_mode_options, _is_hvm),
     Question("target.aki", "target", "choice", _default_aki, _aki_options, _is_paravirtual),
 )

@@ -12,7 +12,13 @@ from wizard.recipe import Disk, Distro, Target
 PARTITIONS = "disk.partitions"
 """Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
 
-CARRIED = ("distro.mirror", "system.ssh_authorized_keys", "system.locale")
+CARRIED = (
+    "distro.mirror",
+    "system.ssh_authorized_keys",
+    "system.locale",
+    "bundle.prefix",
+    "bundle.ec2_certificate",
+)
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
 
 LINES = ("system.ssh_authorized_keys",)
@@ -60,6 +66,8 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
     for path in CARRIED if screen is None else ():
         if path in answers:
             table, _, key = path.partition(".")
+            if table == "bundle" and value("target.storage", answers) != "s3":
+                continue
             text = answers[path]
             built.setdefault(table, {})[key] = text.splitlines() if path in LINES else text
     if screen is None and LAUNCH in answers:

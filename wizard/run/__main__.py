@@ -132,7 +132,7 @@ def _stop_on_signals(task: "asyncio.Future[Any]", cancelled: threading.Event) ->
 
 
 def _summary(build: Build, results: dict[str, Path]) -> dict[str, Any]:
-    """What the last event says: CONTRACT.md's fields, as far as the plan went."""
+    """What the last event says: the same fields, as far as the plan went."""
     summary: dict[str, Any] = {"region": build.recipe().target.region}
     if image := results.get("image"):
         summary["image"] = str(image / "disk.img")
@@ -140,6 +140,8 @@ def _summary(build: Build, results: dict[str, Path]) -> dict[str, Any]:
         summary["sha256"] = (checksum / "disk.img.sha256").read_text(encoding="ascii").split()[0]
     if snapshot := results.get("snapshot"):
         summary["snapshot_id"] = (snapshot / "snapshot-id").read_text(encoding="ascii").strip()
+    if bundle := results.get("bundle"):
+        summary["image_location"] = (bundle / "image-location").read_text(encoding="ascii").strip()
     if register := results.get("register"):
         summary["image_id"] = (register / "image-id").read_text(encoding="ascii").strip()
     if launch := results.get("launch"):

@@ -257,6 +257,12 @@ def resources(build: Build) -> list[dict[str, Any]]:
             match record:
                 case {"kind": "answered", "operation": "StartSnapshot", "snapshot_id": made_id, "region": region}:
                     made[made_id] = {"kind": "snapshot", "id": made_id, "region": region}
+                # From the first object on, before any answer.
+                case {"kind": "asked", "operation": "PutObject", "bucket": bucket, "base": base, "region": region}:
+                    made_id = f"{bucket}/{base}.manifest.xml"
+                    made[made_id] = {"kind": "bundle", "id": made_id, "region": region}
+                case {"kind": "answered", "operation": "DeleteObjects", "bucket": bucket, "base": base}:
+                    made.pop(f"{bucket}/{base}.manifest.xml", None)
                 case {"kind": "answered", "operation": "RegisterImage", "image_id": made_id, "region": region}:
                     made[made_id] = {"kind": "image", "id": made_id, "region": region}
                 case {"kind": "answered", "operation": "RunInstances", "instance_id": made_id, "region": region}:

@@ -3,10 +3,13 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wizard.plan.script import PRELUDE
 from wizard.run.builds import Build, resources
+
+if TYPE_CHECKING:
+    from wizard.cloud.bucket import Place
 
 
 def found_in_cloud(build: Build) -> list[dict[str, Any]]:
@@ -14,7 +17,7 @@ def found_in_cloud(build: Build) -> list[dict[str, Any]]:
 
     Asks AWS: Failure for whatever it or the network refuses.
     """
-    from wizard.cloud import images, instances
+    from wizard.cloud import bucket, images, instances
     from wizard.cloud.session import client
 
     known = {made["id"]: made for made in resources(build)}
@@ -24,13 +27,21 @@ def found_in_cloud(build: Build) -> list[dict[str, Any]]:
             of_tag = [("instance", found) for found in instances.tagged(ec2, tag)] if _may_launch(build) else []
             for kind, found in [*of_tag, *images.tagged(ec2, tag)]:
                 known.setdefault(found, {"kind": kind, "id": found, "region": region})
+        for region, place in _bundles(build):
+            made = f"{place.bucket}/{place.manifest}"
+            if bucket.stored(client("s3", region, endpoint), place):
+                known.setdefault(made, {"kind": "bundle", "id": made, "region": region})
+            else:
+                known.pop(made, None)
     return sorted(known.values(), key=lambda made: made["kind"])
 
 
 def from_cloud(build: Build) -> Iterator[str]:
-    """Removes what the build made: instances, then images, then snapshots; gives the ids that went.  Twice does no
-    harm."""
-    from wizard.cloud import images, instances
+    """Removes what the build made: instances, then images, then snapshots and bundles; gives what went.
+
+    Twice does no harm.
+    """
+    from wizard.cloud import bucket, images, instances
     from wizard.cloud.session import client
 
     tag = build.facts().tag
@@ -44,6 +55,29 @@ def from_cloud(build: Build) -> Iterator[str]:
             for journal in build.journals():
                 yield from images.remove(ec2, journal)
             yield from images.remove_tagged(ec2, build.journal("clean", tag), tag)
+        # EC2 reads a bundle whenever an instance of its AMI starts.
+        for region, place in _bundles(build):
+            if count := bucket.delete(client("s3", region, endpoint), build.journal("clean", tag), place):
+                yield f"{count} objects {place.bucket}/{place.base}.*"
+
+
+def _bundles(build: Build) -> list[tuple[str, "Place"]]:
+    """Where its bundles may lie, with the region: by its journals, and by its answers, should a journal be lost."""
+    from wizard.cloud import bundles
+    from wizard.cloud.bucket import Place
+    from wizard.plan.cloud import folder_for
+
+    recipe = build.recipe()
+    found = [
+        (region, place)
+        for one in build.journals()
+        for region in _regions(build)
+        for place in bundles.places(one, region)
+    ]
+    if recipe.bundle and recipe.bundle.bucket:
+        folder = recipe.bundle.prefix or folder_for(recipe.name)
+        found.append((recipe.target.region, Place(recipe.bundle.bucket, f"{folder}/{build.facts().tag}")))
+    return list(dict.fromkeys(found))
 
 
 def _may_launch(build: Build) -> bool:

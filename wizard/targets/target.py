@@ -109,7 +109,8 @@ def unreadable(where: Target, table: str, filesystem: str) -> str | None:
 def register_fields(where: Target, outcome: Consequences, able: Abilities = UNKNOWN_KERNEL) -> dict[str, object]:
     """What RegisterImage is told about how an instance starts, as far as the kernel is known to be able to.
 
-    VirtualizationType and Architecture are always given: AWS's defaults are paravirtual and i386 (FACTS.md §4).
+    VirtualizationType and Architecture are always given: AWS's defaults are paravirtual and i386 (API reference,
+    RegisterImage).
     With ENA claimed and no driver an instance cannot be reached; without the claim the types of today refuse the AMI.
     TpmSupport goes with the boot mode "uefi" alone, and is claimed on x86_64 only, where that mode is asked for because
     of it: some types that start by UEFI have no TPM and would refuse the AMI.  Source: presets/instances.toml.

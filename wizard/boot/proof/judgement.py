@@ -134,6 +134,7 @@ def _unreachable(seen: Seen) -> Found:
         return False, "proof-no-address", words
     if not seen.requests:
         failed = _metadata_failed(seen.console)
+        failed += tuple(f"It looked for {address} in the network, where nobody is." for address in seen.wire.sought)
         return (False, "proof-metadata-not-reached", failed) if failed else (True, "proof-metadata-not-asked", words)
     if all(request.status >= 400 for request in seen.requests):
         return False, "proof-metadata-not-reached", asked

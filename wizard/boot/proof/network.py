@@ -15,16 +15,24 @@ SERVICE = "169.254.169.254"
 ADDRESS = "169.254.169.15"
 """The guest's.  QEMU can only put a service into the guest's own network, so that is the link-local one."""
 
+GATEWAY, RESOLVER, CLOCK = "169.254.169.1", "169.254.169.253", "169.254.169.123"
+OF_EC2 = {SERVICE, ADDRESS, GATEWAY, RESOLVER, CLOCK}
+"""Addresses that an image may look for; the clock is Amazon's time service."""
+
 PACKET_BYTES = 400
 """How much of a packet is kept: the beginning tells what it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What the guest did on its network."""
+    """What the guest did on its network.
+
+    sought  addresses beside EC2's own services that it looked for in the link-local network
+    """
 
     asked_for_address: bool
     got_address: bool
+    sought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ def network(
     service = shlex.join([sys.executable, "-I", metadata.__file__, str(answers), str(requests)])
     options = [
         "user,id=network,ipv6=off,restrict=on",
-        "net=169.254.169.0/24,host=169.254.169.1,dns=169.254.169.253",
+        f"net=169.254.169.0/24,host={GATEWAY},dns={RESOLVER}",
         f"dhcpstart={ADDRESS},hostfwd=tcp:{ssh_address}:{ssh_port}-:22",
         f"guestfwd=tcp:{SERVICE}:80-cmd:{_quoted(service)}",
     ]
@@ -74,10 +82,15 @@ def requests_in(path: Path) -> tuple[Request, ...]:
 
 
 def seen_on(capture: Path) -> Wire:
-    """What the packets so far say of DHCP.  Source: RFC 2131 (ports 67 and 68); RFC 2132, option 53."""
+    """What the packets so far say of DHCP and ARP.
+
+    Sources: RFC 2131 (ports 67 and 68); RFC 2132, option 53; RFC 826.
+    """
     raw = capture.read_bytes() if capture.exists() else b""
-    kinds = {kind for packet in _packets(raw) if (kind := _dhcp(packet)) is not None}
-    return Wire(bool(kinds & {DISCOVER, REQUEST}), ACKNOWLEDGED in kinds)
+    packets = list(_packets(raw))
+    kinds = {kind for packet in packets if (kind := _dhcp(packet)) is not None}
+    sought = {address for packet in packets if (address := _sought(packet)) is not None} - OF_EC2
+    return Wire(bool(kinds & {DISCOVER, REQUEST}), ACKNOWLEDGED in kinds, tuple(sorted(sought)))
 
 
 DISCOVER, REQUEST, ACKNOWLEDGED = 1, 3, 5
@@ -104,6 +117,13 @@ def _dhcp(packet: bytes) -> int | None:
             return options[2]
         options = options[1:] if options[0] == 0 else options[2 + options[1] :]
     return None
+
+
+def _sought(packet: bytes) -> str | None:
+    """The address whose owner an ARP request asks for; None for any other packet."""
+    if packet[12:14] != b"\x08\x06" or packet[20:22] != b"\x00\x01" or len(packet) < 42:
+        return None
+    return socket.inet_ntoa(packet[38:42])
 
 
 CLIENT, SERVER = struct.pack(">HH", 68, 67), struct.pack(">HH", 67, 68)

@@ -71,7 +71,7 @@ class Proof:
         return explain(self.failure) if self.failure else None
 
     def as_dict(self) -> dict[str, Any]:
-        """The shape that CONTRACT.md promises in JSON, and more."""
+        """The shape that the README promises in JSON, and more."""
         inside = self.inside
         return {
             "came_up": "unknown" if self.came_up is None else self.came_up,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud.practice import filters, model, state
+from wizard.cloud.practice import bundles, filters, model, state
 from wizard.cloud.practice.messages import Refusal, Response
 from wizard.cloud.practice.state import ACCOUNT, Snapshot
 from wizard.targets.akis import all_akis
@@ -71,6 +71,8 @@ def register_image(region: Path, asked: Parameters) -> dict[str, Any]:
         _check_kernel(region, asked["KernelId"])
     mappings = [_mapping(region, mapping) for mapping in asked.get("BlockDeviceMappings", [])]
     _check_root(asked, mappings)
+    if "ImageLocation" in asked:
+        asked = {**asked, "RootDeviceName": bundles.check(region, asked)}
     tags = {spec["ResourceType"]: spec.get("Tags", []) for spec in asked.get("TagSpecifications", [])}
     if others := tags.keys() - {"image", "snapshot"}:
         raise Refusal("InvalidParameterValue", f"'{min(others)}' is not a valid taggable resource type here")

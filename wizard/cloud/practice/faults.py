@@ -1,9 +1,10 @@
-"""What can go wrong between us and AWS, on demand: `--practice-faults throttle,reset,500,stall,expire`.
+"""What can go wrong between us and AWS, on demand: `--practice-faults throttle,reset,500,stall,expire,delay=20`.
 
 The faults that are wished for stand in a file of the cloud's folder, which the server looks at with every request.
 """
 
 import random
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ FAULTS: Mapping[str, str] = {
 }
 """Their names, and what they do."""
 
+DELAY = re.compile(r"delay=([0-9]{1,5})")
+"""What every answer takes longer, in milliseconds: AWS is far away."""
+
 FILE = "faults"
 
 CHANCES = {"throttle": 1 / 20, "reset": 1 / 50, "500": 1 / 30, "stall": 1 / 200}
@@ -35,8 +39,8 @@ def wish(folder: Path, names: str) -> None:
     Raises Failure "unknown-practice-fault".
     """
     wished = [name.strip() for name in names.split(",") if name.strip()]
-    if unknown := [name for name in wished if name not in FAULTS]:
-        raise Failure("unknown-practice-fault", name=unknown[0], names=", ".join(FAULTS))
+    if unknown := [name for name in wished if name not in FAULTS and not DELAY.fullmatch(name)]:
+        raise Failure("unknown-practice-fault", name=unknown[0], names=", ".join((*FAULTS, "delay=MILLISECONDS")))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text("\n".join(wished), encoding="ascii")
 
@@ -50,6 +54,7 @@ class Faults:
         self._lock = threading.Lock()
         self._stamp: int | None = None
         self._wished: frozenset[str] = frozenset()
+        self._delay = 0.0
         self._requests = 0
         self._room, self._filled = float(REQUESTS_A_SECOND), time.monotonic()
 
@@ -72,6 +77,12 @@ class Faults:
                     lot -= chance
             return None
 
+    def delay(self) -> float:
+        """The seconds by which every answer is late."""
+        with self._lock:
+            self._look()
+            return self._delay
+
     def is_before(self) -> bool:
         """Whether a connection breaks before the request takes effect, or after it."""
         return self._random.random() < 1 / 2
@@ -93,4 +104,5 @@ class Faults:
         if stamp != self._stamp:
             self._stamp = stamp
             self._wished = frozenset(self._path.read_text(encoding="ascii").split() if stamp else ())
+            self._delay = sum(int(found[1]) / 1000 for name in self._wished if (found := DELAY.fullmatch(name)))
             self._requests = 0

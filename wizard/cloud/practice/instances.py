@@ -116,7 +116,9 @@ def _checked(region: Path, asked: Parameters) -> tuple[Mapping[str, Any], Instan
     image = launch_rules.image_to_start(region, asked["ImageId"])
     name = asked.get("InstanceType", launch_rules.DEFAULT_TYPE)
     launch_rules.check_image(image, name, row)
-    launch_rules.require_programs(launch_rules.way_of(image, name), image["Architecture"])
+    way = launch_rules.way_of(image, name)
+    launch_rules.check_startable(image, way)
+    launch_rules.require_programs(way, image["Architecture"])
     return image, row, place
 
 

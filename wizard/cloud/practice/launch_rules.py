@@ -126,14 +126,20 @@ def way_of(image: Mapping[str, Any], name: str) -> "Way":
     return launch.way_of(image["VirtualizationType"], image["Architecture"], image.get("BootMode"), name)
 
 
+def check_startable(image: Mapping[str, Any], way: "Way") -> None:
+    """What EC2 can start and this machine cannot."""
+    from wizard.plan.launch import not_here
+
+    storage = "s3" if image["RootDeviceType"] == "instance-store" else "ebs"
+    if reason := not_here(storage, way, image["Architecture"]):
+        raise Refusal("UnsupportedOperation", f"The practice cloud cannot start this image: {reason}")
+
+
 def require_programs(way: "Way", arch: str) -> None:
     """Starting an instance takes programs of this machine."""
     from wizard import host
     from wizard.plan.launch import programs
 
-    if way == "pv" and arch == "i386":
-        text = "The practice cloud cannot start this image: no Xen of today starts paravirtual guests of 32 bits"
-        raise Refusal("UnsupportedOperation", text)
     lacking = host.missing(programs(way, arch))
     if lacking:
         named = ", ".join(f"{tool.name} (package {tool.package})" for tool in lacking)

@@ -1,4 +1,4 @@
-"""The practice cloud's server: HTTP on loopback; EBS direct, images and instances are ours, all else is moto's.
+"""The practice cloud's server: HTTP on loopback; EBS direct, S3, images and instances are ours, all else is moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import by_moto, ebs, ec2, instances, key_pairs
+from wizard.cloud.practice import by_moto, ebs, ec2, instances, key_pairs, s3
 from wizard.cloud.practice.ec2 import Respond
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.machines import Machines
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
 from wizard.cloud.practice.state import save
+from wizard.cloud.practice.traffic import Traffic
 from wizard.run.warden import Warden
 
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)/(?P<service>[a-z0-9-]+)/")
@@ -38,8 +39,6 @@ _one_at_a_time = threading.Lock()
 def answer(folder: Path, request: Request, operations: Mapping[str, Respond]) -> Response:
     """Routes by what the request was signed for, as AWS does by host name; `operations` are those of EC2 that are
     answered here."""
-    if request.path == HEALTH:
-        return Response(200, json.dumps({"folder": str(folder), "pid": os.getpid()}).encode())
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
     if signed is None:
         return Response(403, b'{"Message": "The request is not signed."}')
@@ -49,6 +48,8 @@ def answer(folder: Path, request: Request, operations: Mapping[str, Respond]) ->
             return ebs.answer(region, request)
         with _one_at_a_time:
             return ebs.answer(region, request)
+    if signed["service"] == "s3":
+        return s3.answer(folder, signed["region"], request)
     if signed["service"] == "ec2":
         action = parse_qs(request.body.decode()).get("Action", [""])[0]
         if action in operations:
@@ -62,27 +63,31 @@ def refusal_of(fault: str | None, request: Request) -> Response | None:
     if fault not in REFUSALS:
         return None
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
-    is_ebs = signed is not None and signed["service"] == "ebs"
-    refusal = REFUSALS[fault][0 if is_ebs else 1]
-    return ebs.refused(refusal) if is_ebs else ec2.refused(refusal)
+    service = signed["service"] if signed else ""
+    place, refused = {"ebs": (0, ebs.refused), "s3": (2, s3.refused)}.get(service, (1, ec2.refused))
+    return refused(REFUSALS[fault][place])
 
 
-# Sources of the codes: EBS direct API Reference, "Common errors"; EC2 API Reference, "Error codes".
+# Sources of the codes: EBS direct API Reference, "Common errors"; EC2 API Reference, "Error codes"; S3 API Reference,
+# "Error responses".
 REFUSALS = {
     "throttle": (
         Refusal("RequestThrottledException", "The number of API requests has exceeded the maximum allowed."),
         Refusal("RequestLimitExceeded", "Request limit exceeded.", status=503),
+        Refusal("SlowDown", "Please reduce your request rate.", status=503),
     ),
     "500": (
         Refusal("InternalServerException", "An internal error has occurred.", status=500),
         Refusal("InternalError", "An internal error has occurred", status=500),
+        Refusal("InternalError", "We encountered an internal error. Please try again.", status=500),
     ),
     "expire": (
         Refusal("ExpiredTokenException", "The security token included in the request is expired", status=403),
         Refusal("RequestExpired", "Request has expired."),
+        Refusal("ExpiredToken", "The provided token has expired."),
     ),
 }
-"""For EBS direct, and for the services of the query protocol."""
+"""For EBS direct, for the services of the query protocol, for S3."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -94,11 +99,16 @@ class Handler(BaseHTTPRequestHandler):
     folder: Path
     faults: Faults
     operations: Mapping[str, Respond]
+    traffic: Traffic
 
     def respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = Request(self.command, self.path, self.headers, body)
-        fault = None if request.path == HEALTH else self.faults.draw()
+        if request.path == HEALTH:
+            self._send(self._health())
+            return
+        time.sleep(self.faults.delay())
+        fault = self.faults.draw()
         if fault == "reset" and self.faults.is_before():
             self.close_connection = True
             return
@@ -109,9 +119,17 @@ class Handler(BaseHTTPRequestHandler):
         except Exception:  # noqa: BLE001  a mistake in here is an answer too, and stands in the log
             traceback.print_exc()
             response = Response(500, b'{"Message": "The practice cloud failed; see its server.log."}')
+        self.traffic.note(request.method, request.path, len(body), response.status)
         if fault == "reset":
             self.close_connection = True
             return
+        self._send(response)
+
+    def _health(self) -> Response:
+        about = {"folder": str(self.folder), "pid": os.getpid(), "traffic": self.traffic.as_dict()}
+        return Response(200, json.dumps(about).encode())
+
+    def _send(self, response: Response) -> None:
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
@@ -138,7 +156,7 @@ def serve(folder: Path) -> None:
     # Forks, so it comes before any thread.
     machines = Machines(Warden())
     operations = {**ec2.OPERATIONS, **key_pairs.OPERATIONS, **instances.operations(machines)}
-    kept = {"folder": folder, "faults": Faults(folder), "operations": operations}
+    kept = {"folder": folder, "faults": Faults(folder), "operations": operations, "traffic": Traffic()}
     handler = type("FolderHandler", (Handler,), kept)
     server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -76,7 +76,8 @@ def names_of(found: Found, init: str) -> dict[str, Any]:
     """How its running system names its parts, as [system] of a distribution's TOML has them."""
     names = found.contents.names
     parts = {
-        part: next((one for one in known if names & set(unit_paths(init, one))), known[0])
+        # A system can do without the time; what it has of the others is only not where it was looked for.
+        part: next((one for one in known if names & set(unit_paths(init, one))), "" if part == "time" else known[0])
         for part, known in sought().services[init].items()
     }
     return {**parts, **({"chrony_file": CHRONY_FILE} if CHRONY_FILE in names else {})}

@@ -1,9 +1,8 @@
-"""`make bench`: how long it takes to start, to audit and to upload.  Measured, never asserted."""
+"""How long it takes to start and to audit."""
 
 import hashlib
 import os
 import pty
-import resource
 import select
 import shutil
 import statistics
@@ -17,7 +16,6 @@ from pathlib import Path
 from wizard import presets
 
 RUNS = 7
-MIB = 1 << 20
 WIZARD = [sys.executable, "-m", "wizard"]
 
 
@@ -30,7 +28,6 @@ def main() -> None:
             report(name, lambda command=command: _seconds(command))  # type: ignore[misc]
         _audit_alone(home / "config")
         report("first paint", _first_paint)
-        _upload(home)
 
 
 def _commands(folder: Path) -> dict[str, list[str]]:
@@ -111,39 +108,3 @@ def _first_paint() -> float:
     os.waitpid(pid, 0)
     os.close(terminal)
     return taken
-
-
-def _upload(home: Path) -> None:
-    """400 MiB of random data in a sparse image of 2 GiB, to the practice cloud."""
-    from wizard.cloud import snapshot
-    from wizard.cloud.practice.process import practice_cloud
-    from wizard.cloud.session import block_putter, client
-    from wizard.run.journal import Journal
-
-    image = home / "disk.img"
-    with image.open("wb") as file:
-        for part in range(100):
-            file.seek(part * 20 * MIB)
-            file.write(os.urandom(4 * MIB))
-        file.truncate(2048 * MIB)
-    with practice_cloud(home / "practice") as endpoint:
-        started = time.perf_counter()
-        snapshot.upload(
-            image,
-            put=block_putter("us-east-1", endpoint),
-            ebs=client("ebs", "us-east-1", endpoint),
-            ec2=client("ec2", "us-east-1", endpoint),
-            journal=Journal(home / "journal.jsonl"),
-            ledger=home / "ledger",
-            description="bench",
-            tags={},
-            volume_gib=2,
-            progress=lambda *_: None,
-        )
-        taken = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"upload, 400 MiB of data in 2 GiB: {taken:.1f} s, {400 / taken:.0f} MiB/s, peak memory {peak:.0f} MiB")
-
-
-if __name__ == "__main__":
-    main()
