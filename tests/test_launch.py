@@ -19,6 +19,7 @@ from test_practice_instances import everything
 
 from screens.done import next_lines
 from wizard import presets, questions
+from wizard.cli.build import _say_what_runs
 from wizard.cli.clean import clean
 from wizard.cloud import instances
 from wizard.cloud import launch as launching
@@ -503,6 +504,15 @@ def test_clean_ends_the_instance_before_anything_else(place: "Place", monkeypatc
     assert result.exception is None
     removed = [line.removeprefix("removed ") for line in result.stderr.splitlines() if line.startswith("removed ")]
     assert removed == [instance_id, place.image]
+
+
+def test_who_stops_a_build_is_told_of_the_instance_that_runs_on_in_aws(capsys: pytest.CaptureFixture[str]) -> None:
+    for practice in (True, False):
+        build = builds.create(questions.recipe({"name": "left-running"}), practice=practice)
+        build.journal("launch", "0" * 64).answered("RunInstances", region=REGION, token="t", instance_id="i-1")
+        _say_what_runs(build)
+        said = capsys.readouterr().err
+        assert said == "" if practice else f"clean {build.id} --cloud ends it" in said
 
 
 @pytest.mark.slow

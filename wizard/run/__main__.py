@@ -63,7 +63,7 @@ def _attempt(build: Build, until: str | None, emit: EventLog, warden: Warden) ->
         if not host.can_map_users():
             raise Failure("no-subordinate-ids")
         check_room()
-    if build.facts().practice and any(step.id == "launch" for step in wanted.steps):
+    if build.facts().practice and _has_to_launch(wanted):
         host.require(tools_to_launch_here(recipe), "missing-programs-to-launch")
     _emit_start(build, wanted, emit)
     needs_cloud = any(step.in_cloud for step in wanted.steps)
@@ -75,6 +75,12 @@ def _has_work_here(wanted: Plan) -> bool:
     """Whether anything is still to be made on this machine, for which it needs programs and room."""
     store, keys = Store(folders.results()), wanted.keys()
     return any(store.find(keys[step.id]) is None for step in wanted.steps if step.kept and not step.in_cloud)
+
+
+def _has_to_launch(wanted: Plan) -> bool:
+    """Whether an instance is still to be launched, which the practice cloud does on this machine."""
+    key = wanted.keys().get("launch")
+    return key is not None and Store(folders.results()).find(key) is None
 
 
 def _interrupt_on_signals(build: Build) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wizard.cloud.practice import state
 from wizard.cloud.practice.state import BLOCK, GIB
+from wizard.explain import explain
 
 if TYPE_CHECKING:
     from wizard.boot.lab.machine import Logs
@@ -68,7 +69,9 @@ class Machines:
             try:
                 outcome = _run(order, end, self._guard, changed)
             except Exception as error:  # noqa: BLE001  whatever it is, it is why the instance ended
-                outcome = "terminated", _reason("Server.InternalError", f"the machine could not be started: {error}")
+                said = explain(error)
+                text = " ".join([said.what, *said.evidence])
+                outcome = "terminated", _reason("Server.InternalError", f"the machine could not be started: {text}")
             (order.folder / DISK).unlink(missing_ok=True)
             changed(*outcome)
             del self._ends[instance_id]
