@@ -1,6 +1,7 @@
 """The last screen: what there is now, what took how long, what to do with it, how to remove it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -34,7 +35,7 @@ class Done(Widget):
         self.post_message(Left())
 
 
-def done_text(facts: Mapping[str, str], took: Sequence[tuple[str, str]], then: Sequence[str], *, practice: bool) -> str:
+def done_text(facts: Mapping[str, Any], took: Sequence[tuple[str, str]], then: Sequence[str], *, practice: bool) -> str:
     """Everything that a person wants to keep of a finished build; `then` is what to do next."""
     where = " (practice cloud)" if practice else ""
     rows = [
@@ -43,6 +44,7 @@ def done_text(facts: Mapping[str, str], took: Sequence[tuple[str, str]], then: S
         if "image_location" in facts
         else ("Snapshot", facts.get("snapshot_id", "none")),
         ("Region", facts.get("region", "")),
+        *(("Copy", f"{image_id} in {region}") for region, image_id in facts.get("copies", {}).items()),
         ("SHA-256", facts.get("sha256", "")),
     ]
     lines = ["✓ Your AMI is registered.", "", *(f"{name:<11} {text}" for name, text in rows)]
@@ -56,7 +58,7 @@ def done_text(facts: Mapping[str, str], took: Sequence[tuple[str, str]], then: S
     return "\n".join(lines)
 
 
-def next_lines(facts: Mapping[str, str], recipe: Recipe) -> list[str]:
+def next_lines(facts: Mapping[str, Any], recipe: Recipe) -> list[str]:
     """What to do with the AMI: the instance that was launched, or how to start one; and how to log in."""
     launched = [text for name in ("came_up", "instance_state", "login") if (text := facts.get(name))]
     if facts.get("instance_id"):

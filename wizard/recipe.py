@@ -22,6 +22,7 @@ Virtualization = Literal["paravirtual", "hvm"]
 Storage = Literal["ebs", "s3"]
 Init = Literal["systemd", "openrc"]
 BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
+Upload = Literal["direct", "volume"]
 
 # Source of the name's rule: the RegisterImage API reference.
 AmiName = Annotated[str, StringConstraints(min_length=3, max_length=128, pattern=r"^[A-Za-z0-9()\[\] ./\-'@_]+$")]
@@ -43,6 +44,28 @@ Prefix = Annotated[
     str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
 ]
 Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+# Sources: EC2 User Guide, "Resource IDs": 8 digits before 2016, 17 since.
+InstanceId = Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8}([0-9a-f]{9})?$")]
+VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8}([0-9a-f]{9})?$")]
+SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-[0-9a-f]{8}([0-9a-f]{9})?$")]
+# Neither part may begin with a dash: ssh would take it for an option.
+SshAddress = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9:][A-Za-z0-9._:-]*$", max_length=255)
+]
+"""What ssh connects to: a host or an address, with or without a user before it."""
+# Source: ModifyImageAttribute's LaunchPermission; ids of AWS Organizations as its API Reference has them.
+Sharer = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(everyone|\d{12}|arn:aws[a-z-]*:organizations::\d{12}:"
+        r"(organization/o-[a-z0-9]{10,32}|ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}))$"
+    ),
+]
+"""Who an AMI is shared with: an account, an organization, one of its units, or everyone."""
+# Source: SSM's PutParameter, `Name`: at most 15 levels, a leading slash where there are levels.
+ParameterName = Annotated[
+    str, StringConstraints(max_length=900, pattern=r"^([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$")
+]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
 # Source: the CreateKeyPair API reference, `KeyName`.
@@ -74,6 +97,7 @@ class Target(Table):
     """Where the AMI will live and how an instance of it starts.
 
     `encrypted`: whether its snapshot is, with the account's default key for EBS or with `kms_key`.
+    `upload`: straight into a snapshot, or by way of a volume, of which the table [volume] tells.
     """
 
     region: Word
@@ -84,6 +108,7 @@ class Target(Table):
     boot_mode: BootMode | None = None
     encrypted: bool = False
     kms_key: KmsKey | None = None
+    upload: Upload = "direct"
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +117,28 @@ class Target(Table):
         if isinstance(given, dict) and given.get("arch") == "i386":
             return {"virtualization": "paravirtual", **given}
         return given
+
+
+class Volume(Table):
+    """The way to the snapshot by a volume: one of these three.
+
+    instance    a new volume is attached to this instance, written over ssh, and deleted in the end; `ssh` says where
+                and as whom ("admin@1.2.3.4"), `ssh_key` and `ssh_port` are ssh's own choice otherwise
+    id          a volume that the user wrote: a snapshot is made of it
+    snapshot    a snapshot that exists already: it is registered
+    """
+
+    instance: InstanceId | None = None
+    ssh: SshAddress | None = None
+    ssh_key: Line | None = None
+    ssh_port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
+    id: VolumeId | None = None
+    snapshot: SnapshotId | None = None
+
+    @property
+    def already_there(self) -> str | None:
+        """The volume or the snapshot that exists, so that no image is made."""
+        return self.id or self.snapshot
 
 
 class Kernel(Table):
@@ -182,6 +229,39 @@ class System(Table):
     metadata: Literal["script", "cloud-init"] = "script"
 
 
+class Bundle(Table):
+    """Where the bundle of an S3-backed AMI is put, and the account's X.509 pair that it is signed with.
+
+    Paths of PEM files are absolute once a recipe is loaded.  `prefix`: where in the bucket, a folder named as the AMI
+    otherwise; `ec2_certificate`: EC2's own, for a region of which it is not known here.
+    """
+
+    bucket: BucketName | None = None
+    prefix: Prefix | None = None
+    certificate: Line | None = None
+    private_key: Line | None = None
+    ec2_certificate: Line | None = None
+
+
+class Publish(Table):
+    """What becomes of the AMI once it is registered, in its own region and in those that it is copied to.
+
+    regions               where it is copied to
+    share_with            who else may launch it: accounts, organizations, their units, or everyone
+    deprecate_after_days  counted from its creation; from then on others do not find it any more
+    protect               whether it cannot be deregistered; with `cooldown`, also for 24 hours after that was lifted
+    ssm_parameter         the parameter that is to hold its id
+    """
+
+    regions: tuple[Word, ...] = ()
+    share_with: tuple[Sharer, ...] = ()
+    # Source: EnableImageDeprecation, `DeprecateAt`: ten years ahead at most.
+    deprecate_after_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
+    protect: bool = False
+    cooldown: bool = False
+    ssm_parameter: ParameterName | None = None
+
+
 class Launch(Table):
     """An instance of the AMI, launched once it is registered; what is left out is chosen by AWS or by us.
 
@@ -200,35 +280,22 @@ class Launch(Table):
     wait_seconds: Annotated[int, Field(strict=True, ge=30, le=3600)] = 600
 
 
-class Bundle(Table):
-    """Where the bundle of an S3-backed AMI is put, and the account's X.509 pair that it is signed with.
-
-    Paths of PEM files are absolute once a recipe is loaded.  `prefix`: where in the bucket, a folder named as the AMI
-    otherwise; `ec2_certificate`: EC2's own, for a region of which it is not known here.
-    """
-
-    bucket: BucketName | None = None
-    prefix: Prefix | None = None
-    certificate: Line | None = None
-    private_key: Line | None = None
-    ec2_certificate: Line | None = None
-
-
 class Recipe(Table):
     """A complete, shareable description of a build.
 
     `prove`: whether the image is started on this machine, and must come up, before it is uploaded.
-    `launch`: None where no instance is launched.
     """
 
     name: AmiName
     prove: bool = True
     target: Target
+    volume: Volume | None = None
     kernel: Kernel = Kernel()
     disk: Disk = Disk()
     distro: Distro = Distro()
     system: System = System()
     bundle: Bundle | None = None
+    publish: Publish | None = None
     launch: Launch | None = None
 
 
@@ -310,6 +377,7 @@ PATHS = {
     "kernel": ("image", "config", "modules"),
     "distro": ("source",),
     "bundle": ("certificate", "private_key", "ec2_certificate"),
+    "volume": ("ssh_key",),
 }
 """The answers that are paths, by their table."""
 
@@ -450,11 +518,19 @@ RULES = {
 EXAMPLES = {
     "target.aki": "aki-5c21674b",
     "target.kms_key": "arn:aws:kms:us-east-1:123456789012:key/0f3a5c1e-2b4d-4c6e-8f90-a1b2c3d4e5f6",
+    "volume.instance": "i-0123456789abcdef0",
+    "volume.ssh": "admin@203.0.113.7",
+    "volume.ssh_key": "~/.ssh/id_ed25519",
+    "volume.id": "vol-0123456789abcdef0",
+    "volume.snapshot": "snap-0123456789abcdef0",
     "bundle.prefix": "images/web",
     "distro.checksum": "sha256: and the 64 digits that `sha256sum` prints",
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",
     "system.locale": "C.UTF-8",
+    "publish.regions": "eu-west-1",
+    "publish.share_with": "123456789012, an organization's ARN, or everyone",
+    "publish.ssm_parameter": "/images/web",
     "launch.instance_type": "t3.micro",
     "launch.subnet": "subnet-0123456789abcdef0",
     "launch.security_group": "sg-0123456789abcdef0",

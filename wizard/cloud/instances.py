@@ -22,7 +22,7 @@ LONGEST_ENDING = 600.0
 
 REASONS = {
     "Server.InsufficientInstanceCapacity": "no-capacity",
-    "Client.VolumeLimitExceeded": "quota-exceeded",
+    "Client.VolumeLimitExceeded": "volume-limit",
 }
 """Our code for such of AWS's reasons for an instance's end as have an explanation of their own.  Source: EC2 API
 Reference, "StateReason"."""

@@ -17,7 +17,7 @@ from wizard.explain import Failure
 Client = Any
 """boto3 builds its clients from data when the program runs: they have no type of their own."""
 
-Service = Literal["ebs", "ec2", "s3", "sts"]
+Service = Literal["ebs", "ec2", "s3", "ssm", "sts"]
 
 CONNECTIONS = 64
 """As many as the uploader has threads.  8 threads cannot hide a latency of 50 ms, 64 can (measured)."""
@@ -34,7 +34,7 @@ HASTY = LIMITS.merge(Config(connect_timeout=3, read_timeout=10, retries={"mode":
 """For what nobody needs to wait for."""
 
 ONCE = LIMITS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-"""For what has a patience of its own."""
+"""For what has a patience of its own, and for calls that make something and take no client token."""
 
 PRACTICE_KEYS = {"aws_access_key_id": "practice", "aws_secret_access_key": "practice"}
 

@@ -1,9 +1,10 @@
-"""The steps that AWS sees: the account, the snapshot or the bundle, the registration."""
+"""The steps that AWS sees: the account, the snapshot or the bundle, the registration, and what comes after it."""
 
 import re
 
 from wizard.plan.defaults import Choices
 from wizard.plan.launch import launch_checks
+from wizard.plan.publish.steps import publishing_checks, publishing_steps
 from wizard.plan.steps import (
     BUILD_TAG,
     IMAGE_TAG,
@@ -14,6 +15,7 @@ from wizard.plan.steps import (
     UploadBundle,
     UploadSnapshot,
 )
+from wizard.plan.volume import volume_step
 from wizard.recipe import Recipe
 from wizard.targets import target
 from wizard.targets.target import Abilities
@@ -36,6 +38,7 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
             CheckAccount(region, recipe.name, build, image, registers),
             *([CheckBucket(region, bundle.bucket)] if bundle else []),
             *launch_checks(recipe, chosen, able, build),
+            *publishing_checks(recipe, build, image),
         ),
         kept=False,
     )
@@ -44,7 +47,7 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
 def cloud_steps(
     recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str, after: tuple[str, ...], time: int
 ) -> list[Step]:
-    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+    """Upload, registration and what comes after it; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
 
     `after` is what has to end well before a byte is uploaded; `time` is the plan's epoch.
     """
@@ -53,8 +56,8 @@ def cloud_steps(
     bundle = bundle_of(recipe, chosen, build, time)
     parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image}, bundle)
     if bundle:
-        return _from_bundle(bundle, parameters, build, after)
-    upload = Step(
+        return [*_from_bundle(bundle, parameters, build, after), *publishing_steps(recipe, build, image)]
+    upload = volume_step(recipe, build, tags, after) or Step(
         "snapshot",
         "Upload the image to an EBS snapshot",
         "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "
@@ -76,7 +79,7 @@ def cloud_steps(
         ("snapshot",),
         {"build": build},
     )
-    return [upload, register]
+    return [upload, register, *publishing_steps(recipe, build, image)]
 
 
 def _from_bundle(bundle: UploadBundle, parameters: dict[str, object], build: str, after: tuple[str, ...]) -> list[Step]:
@@ -143,19 +146,17 @@ def register_parameters(
 ) -> dict[str, object]:
     """RegisterImage's parameters; `<snapshot>` stands for the snapshot's id.
 
-    What is made from a bundle has no snapshot, and its root device stands in the manifest.
+    What is made from a bundle has no snapshot.
     """
     outcome = chosen.consequences
-    fields = target.register_fields(recipe.target, outcome, able)
     disk = {"SnapshotId": "<snapshot>", "VolumeType": outcome.volume_type, "DeleteOnTermination": True}
     source: dict[str, object] = {"BlockDeviceMappings": [{"DeviceName": outcome.root_device_name, "Ebs": disk}]}
     if bundle:
         source = {"ImageLocation": bundle.location}
-        del fields["RootDeviceName"]
     return {
         "Name": recipe.name,
         "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
-        **fields,
+        **target.register_fields(recipe.target, outcome, able),
         **source,
         "TagSpecifications": [
             {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}

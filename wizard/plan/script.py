@@ -8,22 +8,28 @@ from pathlib import Path
 
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
+from wizard.plan import volume_script
 from wizard.plan.launch import login_line
+from wizard.plan.publish.script import publishing_script
 from wizard.plan.steps import (
     NO_IMAGE,
     NO_SNAPSHOT,
     Action,
     CheckAccount,
     CheckBucket,
+    CheckFarEnd,
     CheckLaunch,
     LaunchInstance,
     Plan,
     ProveImage,
     RegisterImage,
     Run,
+    SnapshotByVolume,
+    SnapshotVolume,
     Step,
     UploadBundle,
     UploadSnapshot,
+    UseSnapshot,
     Way,
     Write,
     fill,
@@ -103,6 +109,8 @@ def action_script(action: Action) -> str:
             return _check_bucket(action)
         case UploadSnapshot():
             return _upload(action)
+        case CheckFarEnd() | SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
+            return volume_script.action_script(action)
         case UploadBundle():
             return _bundle(action)
         case RegisterImage():
@@ -111,6 +119,8 @@ def action_script(action: Action) -> str:
             return _check_launch(action)
         case LaunchInstance():
             return _launch(action)
+        case _:
+            return publishing_script(action)
 
 
 def _step(step: Step) -> Iterator[str]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Way = Literal["pv", "bios", "uefi"]
 """How an image is started: as a paravirtual guest of Xen, or like a PC or server by its firmware."""
@@ -16,11 +16,17 @@ IMAGE_TAG = "ami-wizard:image"
 """The tag on an AMI that says from which image it was made: the beginning of the image step's key."""
 
 
+VOLUME_TYPE = "gp3"
+"""Of the volume that an image is written to: no other costs less for what it does (Amazon EBS pricing page)."""
+
 NO_SNAPSHOT = "snap-ffffffffffffffff"
 """Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
 
 NO_IMAGE = "ami-ffffffffffffffff"
 """The same for an image that is yet to be made."""
+
+EVERYONE = "everyone"
+"""Who an image is shared with when it is public."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,72 @@ class UploadSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class FarEnd:
+    """The instance that writes a volume, and how ssh reaches it.
+
+    `ssh` is "user@host" or "host"; where it is empty, the address that AWS names and the user of AWS's own images.
+    `ssh_key` is an identity file; where it is empty ssh chooses, and so it does with a `ssh_port` of None.
+    """
+
+    instance: str
+    ssh: str = ""
+    ssh_key: str = ""
+    ssh_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFarEnd:
+    """Whether the instance that is to write a volume runs, lets us in and become root, and whether we may make volumes.
+
+    DescribeInstances, a conversation over ssh, and CreateVolume as a dry run with the parameters in `creates`.
+    """
+
+    region: str
+    far_end: FarEnd
+    creates: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotByVolume:
+    """An image file to an EBS snapshot by way of a volume; the snapshot's id goes to the file `saves`.
+
+    The volume is created, attached to the instance of `far_end`, written there, detached and deleted in the end.
+    `encryption`: CreateVolume's `Encrypted` and `KmsKeyId`, or nothing.
+    """
+
+    region: str
+    image: str
+    saves: str
+    description: str
+    tags: Mapping[str, str]
+    far_end: FarEnd
+    encryption: Mapping[str, Any] = field(default_factory=dict)
+
+    UNKEYED: ClassVar = frozenset({"far_end"})
+    """Who writes the volume changes nothing about the snapshot: work goes on with another address or key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVolume:
+    """A snapshot of a volume that the user wrote, and that stays as it is; its id goes to the file `saves`."""
+
+    region: str
+    volume: str
+    saves: str
+    description: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UseSnapshot:
+    """A snapshot that exists already and stays as it is: it must be complete.  Its id goes to the file `saves`."""
+
+    region: str
+    snapshot: str
+    saves: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckBucket:
     """Whether a bucket is there, in the region, and lets EC2 be given rights: GetBucketLocation and
     GetBucketOwnershipControls."""
@@ -146,6 +218,74 @@ class RegisterImage:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckPublishing:
+    """Whether an AMI will be let into a region and be offered there as it is meant to, before the long work.
+
+    `copies`: CopyImage's parameters for a dry run, and whose Name must be free; empty where it is registered itself.
+    `shares`: with whom; for that GetEbsEncryptionByDefault, and for everyone GetImageBlockPublicAccessState.
+    `parameter`: the name of the SSM parameter that will hold its id, or "".
+    """
+
+    region: str
+    build: str
+    image: str
+    copies: Mapping[str, Any] = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
+    parameter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyImage:
+    """CopyImage to `region` with these parameters; `<image>` in them stands for the id in the file `image`."""
+
+    region: str
+    image: str
+    saves: str
+    parameters: Mapping[str, Any]
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareImage:
+    """ModifyImageAttribute: the image whose id is in the file `image` may be launched by these too."""
+
+    region: str
+    image: str
+    shares: tuple[str, ...]
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeprecateImage:
+    """EnableImageDeprecation, so many days after the image's creation."""
+
+    region: str
+    image: str
+    days: int
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectImage:
+    """EnableImageDeregistrationProtection; `cooldown`: for 24 hours more once it is lifted."""
+
+    region: str
+    image: str
+    cooldown: bool
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutParameter:
+    """SSM's PutParameter: the parameter `name`, of the data type aws:ec2:image, holds the image's id."""
+
+    region: str
+    image: str
+    name: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckLaunch:
     """Whether we may launch an instance, and whether its key pair and network are there: RunInstances as a dry run."""
 
@@ -176,7 +316,10 @@ class LaunchInstance:
 
 
 LaunchAction = CheckLaunch | LaunchInstance
-CloudAction = CheckAccount | CheckBucket | UploadSnapshot | UploadBundle | RegisterImage | LaunchAction
+PublishAction = CheckPublishing | CopyImage | ShareImage | DeprecateImage | ProtectImage | PutParameter
+VolumeAction = CheckFarEnd | SnapshotByVolume | SnapshotVolume | UseSnapshot
+UploadAction = CheckBucket | UploadSnapshot | UploadBundle | VolumeAction
+CloudAction = CheckAccount | UploadAction | RegisterImage | LaunchAction | PublishAction
 Action = Run | Write | ProveImage | CloudAction
 
 
@@ -238,7 +381,7 @@ class Plan:
         for step in self.steps:
             facts = {
                 "id": step.id,
-                "actions": [action_as_dict(action) for action in step.actions],
+                "actions": [_keyed(action) for action in step.actions],
                 "inputs": dict(sorted(step.inputs.items())),
                 "needs": [keys[need] for need in step.needs if need in kept],
                 "epoch": self.epoch,
@@ -258,6 +401,12 @@ class Plan:
 def action_as_dict(action: Action) -> dict[str, Any]:
     """An action as plain data, with its kind."""
     return {"action": _kind(action), **asdict(action)}
+
+
+def _keyed(action: Action) -> dict[str, Any]:
+    """What of an action decides on its result."""
+    unkeyed: frozenset[str] = getattr(action, "UNKEYED", frozenset())
+    return {name: value for name, value in action_as_dict(action).items() if name not in unkeyed}
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:

@@ -1,18 +1,17 @@
 """The questions: each declared once, and rendered by the screens, the prompts and the numbered prompts alike."""
 
-import tomllib
+import json
 from typing import Any
-
-import tomlkit
 
 from wizard.disk import own
 from wizard.plan.defaults import layout_of
 from wizard.questions.kinds import Answers, Default, Option, Question, narrowed
 from wizard.questions.values import (
     CARRIED,
-    LAUNCH,
+    CARRIED_TABLES,
     LINES,
     PARTITIONS,
+    carried_tables,
     disk_of,
     distro_of,
     every,
@@ -22,7 +21,7 @@ from wizard.questions.values import (
     target_of,
     value,
 )
-from wizard.recipe import Launch, Recipe, from_answers, problems_of
+from wizard.recipe import Recipe, from_answers, problems_of
 
 __all__ = [
     "CARRIED",
@@ -89,15 +88,8 @@ def known(answers: Answers) -> dict[str, str]:
         is_there = text in options and (PARTITIONS in kept or not options[text].opens)
         if question.kind != "choice" or is_there:
             kept[question.path] = text
-    carried = (*CARRIED, *([LAUNCH] if _is_launch(answers.get(LAUNCH)) else []))
-    return kept | {path: answers[path] for path in carried if path in answers}
-
-
-def _is_launch(text: str | None) -> bool:
-    try:
-        return text is not None and bool(Launch.model_validate(tomllib.loads(text)))
-    except ValueError:
-        return False
+    carried = [*(path for path in CARRIED if path in answers), *carried_tables(answers)]
+    return kept | {path: answers[path] for path in carried}
 
 
 def invalid(answers: Answers) -> dict[str, str]:
@@ -133,9 +125,10 @@ def answers_of(given: Recipe) -> dict[str, str]:
         carried = getattr(part, key)
         if carried and carried != type(part).model_fields[key].default:
             found[path] = "\n".join(carried) if path in LINES else str(carried)
+    for name in CARRIED_TABLES:
+        if table := getattr(given, name):
+            found[name] = json.dumps(table.model_dump(exclude_none=True, mode="json"))
     if given.disk.partitions:
         found["disk.layout"] = own.NAME
         found[PARTITIONS] = own.dumps(layout_of(given.target, given.disk))
-    if given.launch:
-        found[LAUNCH] = tomlkit.dumps(given.launch.model_dump(exclude_none=True))
     return {path: text for path, text in found.items() if text != "" or path == "distro.packages"}

@@ -1,31 +1,33 @@
 """The answers as they stand: what was said, and the defaults where nothing was."""
 
+import contextlib
 import functools
-import tomllib
+import json
 from pathlib import Path
 from typing import Any
 
 from wizard.disk import own
 from wizard.questions.kinds import Answers, Question
-from wizard.recipe import Disk, Distro, Target
+from wizard.recipe import Disk, Distro, Target, Volume
 
 PARTITIONS = "disk.partitions"
 """Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
 
 CARRIED = (
-    "distro.mirror",
-    "system.ssh_authorized_keys",
-    "system.locale",
-    "bundle.prefix",
-    "bundle.ec2_certificate",
+    *("target.encrypted", "target.kms_key", "target.upload"),
+    *("distro.mirror", "system.ssh_authorized_keys", "system.locale"),
+    *("bundle.prefix", "bundle.ec2_certificate"),
+    *(f"volume.{key}" for key in Volume.model_fields),
 )
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
 
 LINES = ("system.ssh_authorized_keys",)
 """Of these, what has several values, one a line."""
 
-LAUNCH = "launch"
-"""The recipe's table [launch], as TOML: no screen asks for it, and a recipe's is carried along as a whole."""
+NUMBERS = ("volume.ssh_port",)
+"""Of these, what is a number."""
+CARRIED_TABLES = ("publish", "launch")
+"""The same for whole tables, as JSON."""
 
 
 @functools.cache
@@ -69,10 +71,19 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
             if table == "bundle" and value("target.storage", answers) != "s3":
                 continue
             text = answers[path]
-            built.setdefault(table, {})[key] = text.splitlines() if path in LINES else text
-    if screen is None and LAUNCH in answers:
-        built[LAUNCH] = tomllib.loads(answers[LAUNCH])
-    return built
+            typed = text.splitlines() if path in LINES else int(text) if path in NUMBERS else text
+            built.setdefault(table, {})[key] = typed
+    return built | ({} if screen else carried_tables(answers))
+
+
+def carried_tables(answers: Answers) -> dict[str, Any]:
+    """The tables that no screen asks for; a draft may hold anything, so what is no table is left out."""
+    found: dict[str, Any] = {}
+    for name in CARRIED_TABLES:
+        with contextlib.suppress(json.JSONDecodeError):
+            table = json.loads(answers.get(name, "null"))
+            found |= {name: table} if isinstance(table, dict) else {}
+    return found
 
 
 def target_of(answers: Answers) -> Target:

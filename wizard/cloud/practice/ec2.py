@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud.practice import bundles, filters, model, state
+from wizard.cloud.practice import bundles, filters, model, offers, state
 from wizard.cloud.practice.messages import Refusal, Response
 from wizard.cloud.practice.state import ACCOUNT, Snapshot
 from wizard.targets.akis import all_akis
 
 Parameters = dict[str, Any]
-
-Respond = Callable[[Path, Parameters], dict[str, Any]]
+Operation = Callable[[Path, Parameters], dict[str, Any]]
 """Carries an operation out in a region's folder.  Raises Refusal."""
 
 IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
@@ -36,7 +35,7 @@ NO_VOLUME = "vol-ffffffff"
 """What DescribeSnapshots gives as the volume of a snapshot that was never one."""
 
 
-def answer(region: Path, action: str, body: bytes, respond: Respond, check: Respond | None = None) -> Response:
+def answer(region: Path, action: str, body: bytes, carry_out: Operation, check: Operation | None = None) -> Response:
     """Answers an operation in a region's folder; `body` is the request in the EC2 query protocol.
 
     `check`: what a dry run looks at too.
@@ -49,7 +48,7 @@ def answer(region: Path, action: str, body: bytes, respond: Respond, check: Resp
             if check:
                 check(region, parameters)
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
-        return Response(200, model.write_answer(operation, respond(region, parameters), request_id), XML)
+        return Response(200, model.write_answer(operation, carry_out(region, parameters), request_id), XML)
     except Refusal as refusal:
         return refused(refusal)
 
@@ -63,7 +62,7 @@ def refused(refusal: Refusal) -> Response:
 
 
 def register_image(region: Path, asked: Parameters) -> dict[str, Any]:
-    _check_name(region, asked.get("Name", ""))
+    check_name(region, asked.get("Name", ""))
     architecture = asked.get("Architecture", "i386")
     virtualization = asked.get("VirtualizationType", "paravirtual")
     _check_combination(asked, architecture, virtualization)
@@ -99,7 +98,8 @@ def register_image(region: Path, asked: Parameters) -> dict[str, Any]:
     return {"ImageId": image_id}
 
 
-def _check_name(region: Path, name: str) -> None:
+def check_name(region: Path, name: str) -> None:
+    """Refuses a name that no image may have, or that one has already."""
     if not IMAGE_NAME.fullmatch(name):
         allowed = "3 to 128 letters, digits, spaces or any of ( ) [ ] . / - ' @ _"
         raise Refusal("InvalidAMIName.Malformed", f"AMI name {name!r} is not valid: {allowed}")
@@ -165,13 +165,15 @@ def describe_images(region: Path, asked: Parameters) -> dict[str, Any]:
     else:
         found = state.images(region)
     owners = asked.get("Owners")
-    mine = [image for image in found if owners is None or {"self", ACCOUNT} & set(owners)]
-    return {"Images": _filtered(mine, asked, "DescribeImages", "Images")}
+    mine = [offers.described(region, image) for image in found if owners is None or {"self", ACCOUNT} & set(owners)]
+    return {"Images": filtered(mine, asked, "DescribeImages", "Images")}
 
 
 def deregister_image(region: Path, asked: Parameters) -> dict[str, Any]:
     image = state.find_image(region, asked["ImageId"])
+    offers.check_may_go(region, image["ImageId"])
     state.image_path(region, image["ImageId"]).unlink()
+    offers.forget(region, image["ImageId"])
     results = []
     for snapshot_id in _snapshots_of(image) if asked.get("DeleteAssociatedSnapshots") else ():
         in_use = _used_by(region, snapshot_id) is not None
@@ -191,7 +193,7 @@ def describe_snapshots(region: Path, asked: Parameters) -> dict[str, Any]:
         found = state.snapshots(region)
     owners = asked.get("OwnerIds")
     mine = [_described(region, item) for item in found if owners is None or {"self", ACCOUNT} & set(owners)]
-    return {"Snapshots": _filtered(mine, asked, "DescribeSnapshots", "Snapshots")}
+    return {"Snapshots": filtered(mine, asked, "DescribeSnapshots", "Snapshots")}
 
 
 def delete_snapshot(region: Path, asked: Parameters) -> dict[str, Any]:
@@ -213,13 +215,14 @@ def _described(region: Path, snapshot: Snapshot) -> dict[str, Any]:
     described = {
         "SnapshotId": snapshot.id,
         "OwnerId": ACCOUNT,
-        "VolumeId": NO_VOLUME,
+        "VolumeId": snapshot.request.get("VolumeId", NO_VOLUME),
         "VolumeSize": snapshot.request["VolumeSize"],
         "Description": snapshot.request.get("Description", ""),
         "StartTime": state.timestamp(snapshot.started),
         "State": now,
         "Progress": "100%" if now == "completed" else "0%",
         "Encrypted": _is_encrypted(snapshot),
+        "FullSnapshotSizeInBytes": state.BLOCK * len(state.contents(state.snapshot_folder(region, snapshot.id))),
         **({"KmsKeyId": snapshot.request["KmsKeyArn"]} if "KmsKeyArn" in snapshot.request else {}),
         "Tags": snapshot.tags,
     }
@@ -260,7 +263,7 @@ def describe_tags(region: Path, asked: Parameters) -> dict[str, Any]:
     owners = [(image["ImageId"], "image", image["Tags"]) for image in state.images(region)]
     owners += [(snapshot.id, "snapshot", snapshot.tags) for snapshot in state.snapshots(region)]
     tags = [{"ResourceId": item, "ResourceType": kind, **tag} for item, kind, tags in owners for tag in tags]
-    return {"Tags": _filtered(tags, asked, "DescribeTags", "Tags")}
+    return {"Tags": filtered(tags, asked, "DescribeTags", "Tags")}
 
 
 def _tag_snapshot(region: Path, snapshot: Snapshot, tags: list[dict[str, str]]) -> None:
@@ -275,7 +278,7 @@ def _merged(old: list[dict[str, str]], new: list[dict[str, str]]) -> list[dict[s
 # Filters
 
 
-def _filtered(records: list[dict[str, Any]], asked: Parameters, action: str, output: str) -> list[dict[str, Any]]:
+def filtered(records: list[dict[str, Any]], asked: Parameters, action: str, output: str) -> list[dict[str, Any]]:
     shape = model.operation("ec2", action).output_shape
     assert shape is not None
     fields = filters.fields_of(shape.members[output].member)  # type: ignore[attr-defined]
@@ -285,7 +288,7 @@ def _filtered(records: list[dict[str, Any]], asked: Parameters, action: str, out
 READERS: Mapping[str, filters.Reader] = {"block-device-mapping.snapshot-id": _snapshots_of}
 
 
-OPERATIONS: Mapping[str, Respond] = {
+OPERATIONS: Mapping[str, Operation] = {
     "CreateTags": create_tags,
     "DeleteSnapshot": delete_snapshot,
     "DeregisterImage": deregister_image,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cloud.practice import filters, fleet, key_pairs, launch_rules, machines, model, state
-from wizard.cloud.practice.ec2 import Parameters, Respond
+from wizard.cloud.practice.ec2 import Operation, Parameters
 from wizard.cloud.practice.fleet import CODES, WITH_MACHINE, Instance
 from wizard.cloud.practice.launch_rules import Place
 from wizard.cloud.practice.machines import Machines
@@ -279,7 +279,7 @@ READERS: Mapping[str, filters.Reader] = {
 }
 
 
-def operations(running: Machines) -> dict[str, Respond]:
+def operations(running: Machines) -> dict[str, Operation]:
     """What is answered here, with the machines of this server."""
     with_machines = {
         "DescribeInstanceStatus": describe_instance_status,
@@ -294,5 +294,5 @@ def operations(running: Machines) -> dict[str, Respond]:
     }
 
 
-CHECKS: Mapping[str, Respond] = {"RunInstances": check_launch}
+CHECKS: Mapping[str, Operation] = {"RunInstances": check_launch}
 """What a dry run of these operations looks at."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud.practice.ec2 import Parameters, Respond
+from wizard.cloud.practice.ec2 import Operation, Parameters
 from wizard.cloud.practice.messages import Refusal
 
 NAME = re.compile(r"[A-Za-z0-9 ._@+=-]{1,255}")
@@ -62,7 +62,7 @@ def _path(region: Path, name: str) -> Path:
     return region / "key-pairs" / f"{name}.pub"
 
 
-OPERATIONS: Mapping[str, Respond] = {
+OPERATIONS: Mapping[str, Operation] = {
     "CreateKeyPair": create_key_pair,
     "DeleteKeyPair": delete_key_pair,
     "DescribeKeyPairs": describe_key_pairs,

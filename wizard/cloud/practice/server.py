@@ -1,4 +1,6 @@
-"""The practice cloud's server: HTTP on loopback; EBS direct, S3, images and instances are ours, all else is moto's.
+"""The practice cloud's server: HTTP on loopback.
+
+EBS direct, S3, images, instances, volumes and parameters are ours, every other operation is moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -17,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import by_moto, ebs, ec2, instances, key_pairs, s3
-from wizard.cloud.practice.ec2 import Respond
+from wizard.cloud.practice import by_moto, ebs, ec2, instances, key_pairs, publishing, s3, ssm, volumes
+from wizard.cloud.practice.ec2 import Operation
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.machines import Machines
 from wizard.cloud.practice.messages import Refusal, Request, Response
@@ -36,7 +38,7 @@ _one_at_a_time = threading.Lock()
 """Held wherever a record is read and then written; blocks do not need it."""
 
 
-def answer(folder: Path, request: Request, operations: Mapping[str, Respond]) -> Response:
+def answer(folder: Path, request: Request, operations: Mapping[str, Operation]) -> Response:
     """Routes by what the request was signed for, as AWS does by host name; `operations` are those of EC2 that are
     answered here."""
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
@@ -55,6 +57,11 @@ def answer(folder: Path, request: Request, operations: Mapping[str, Respond]) ->
         if action in operations:
             with _one_at_a_time:
                 return ec2.answer(region, action, request.body, operations[action], instances.CHECKS.get(action))
+    if signed["service"] == "ssm":
+        action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        if action in ssm.OPERATIONS:
+            with _one_at_a_time:
+                return ssm.answer(region, action, request.body)
     return by_moto.forward(request)
 
 
@@ -64,7 +71,8 @@ def refusal_of(fault: str | None, request: Request) -> Response | None:
         return None
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
     service = signed["service"] if signed else ""
-    place, refused = {"ebs": (0, ebs.refused), "s3": (2, s3.refused)}.get(service, (1, ec2.refused))
+    others = {"ebs": (0, ebs.refused), "ssm": (0, ssm.refused), "s3": (2, s3.refused)}
+    place, refused = others.get(service, (1, ec2.refused))
     return refused(REFUSALS[fault][place])
 
 
@@ -87,7 +95,7 @@ REFUSALS = {
         Refusal("ExpiredToken", "The provided token has expired."),
     ),
 }
-"""For EBS direct, for the services of the query protocol, for S3."""
+"""For the services that speak JSON, for those of the query protocol, for S3."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -98,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     folder: Path
     faults: Faults
-    operations: Mapping[str, Respond]
+    operations: Mapping[str, Operation]
     traffic: Traffic
 
     def respond(self) -> None:
@@ -154,8 +162,8 @@ class Server(ThreadingHTTPServer):
 def serve(folder: Path) -> None:
     """Serves the cloud kept in `folder` on a free port of loopback, until nobody holds the users' lock."""
     # Forks, so it comes before any thread.
-    machines = Machines(Warden())
-    operations = {**ec2.OPERATIONS, **key_pairs.OPERATIONS, **instances.operations(machines)}
+    of_instances = instances.operations(Machines(Warden()))
+    operations = volumes.beside({**ec2.OPERATIONS, **publishing.OPERATIONS, **key_pairs.OPERATIONS, **of_instances})
     kept = {"folder": folder, "faults": Faults(folder), "operations": operations, "traffic": Traffic()}
     handler = type("FolderHandler", (Handler,), kept)
     server = Server(("127.0.0.1", 0), handler)
