@@ -249,13 +249,12 @@ class Wizard(SafeApp):
         await self._show(self._view(path))
 
     async def on_build_finished(self, message: intents.BuildFinished) -> None:
-        from screens.done import Done, done_text, launch_line
+        from screens.done import Done, done_text, next_lines
 
         assert self.build is not None
-        where = self.build.recipe().target
         self.flow = self.flow.goto("done", force=True)
-        launch = launch_line(message.facts, where.virtualization, where.arch)
-        await self._show(Done(done_text(message.facts, message.took, launch, practice=self.practice)))
+        then = next_lines(message.facts, self.build.recipe())
+        await self._show(Done(done_text(message.facts, message.took, then, practice=self.practice)))
 
     async def on_edited_answers(self) -> None:
         """Back among the questions, with the answers of the build that failed."""

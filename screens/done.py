@@ -10,6 +10,9 @@ from textual.widgets import Button, Static
 
 from screens.intents import Left
 from screens.words import plain
+from wizard.plan.defaults import choices
+from wizard.plan.launch import default_type, login_line
+from wizard.recipe import Recipe
 
 
 class Done(Widget):
@@ -32,8 +35,8 @@ class Done(Widget):
         self.post_message(Left())
 
 
-def done_text(facts: Mapping[str, Any], took: Sequence[tuple[str, str]], launch: str, *, practice: bool) -> str:
-    """Everything that a person wants to keep of a finished build."""
+def done_text(facts: Mapping[str, Any], took: Sequence[tuple[str, str]], then: Sequence[str], *, practice: bool) -> str:
+    """Everything that a person wants to keep of a finished build; `then` is what to do next."""
     where = " (practice cloud)" if practice else ""
     rows = [
         ("AMI", f"{facts.get('image_id', 'none')}{where}"),
@@ -46,8 +49,8 @@ def done_text(facts: Mapping[str, Any], took: Sequence[tuple[str, str]], launch:
     ]
     lines = ["✓ Your AMI is registered.", "", *(f"{name:<11} {text}" for name, text in rows)]
     lines += ["Image file", f"  {facts.get('image', 'none')}"]
-    lines += ["", "What to do next", f"  {launch}"]
-    if practice:
+    lines += ["", "What to do next", *(f"  {line}" for line in then)]
+    if practice and "instance_id" not in facts:
         lines.append("  (as it would be in AWS, which knows nothing of the practice cloud's ids)")
     lines += ["", "How to remove it", f"  ami-wizard clean {facts.get('build', 'BUILD')} --cloud"]
     width = max((len(title) for title, _ in took), default=0)
@@ -55,12 +58,13 @@ def done_text(facts: Mapping[str, Any], took: Sequence[tuple[str, str]], launch:
     return "\n".join(lines)
 
 
-def launch_line(facts: Mapping[str, str], virtualization: str, arch: str) -> str:
-    """The command that starts an instance, on a small type that takes such an AMI.
-
-    Source of the types: AWS EC2 User Guide, "Instance types" (T4g: arm64, T3: HVM, M1 and M3: paravirtual).
-    """
-    kinds = {("paravirtual", "i386"): "m1.small", ("paravirtual", "x86_64"): "m3.medium", ("hvm", "arm64"): "t4g.micro"}
-    kind = kinds.get((virtualization, arch), "t3.micro")
+def next_lines(facts: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """What to do with the AMI: the instance that was launched, or how to start one; and how to log in."""
+    launched = [text for name in ("came_up", "instance_state", "login") if (text := facts.get(name))]
+    if facts.get("instance_id"):
+        return [f"Instance {facts['instance_id']}: {launched[0]};", *(f"  {line}" for line in launched[1:])]
+    where = recipe.target
+    kind = default_type(where, choices(recipe).consequences) or "TYPE"
     image, region = facts.get("image_id", "AMI"), facts.get("region", "REGION")
-    return f"aws ec2 run-instances --region {region} --image-id {image} --instance-type {kind} --key-name YOUR-KEY"
+    command = f"aws ec2 run-instances --region {region} --image-id {image} --instance-type {kind} --key-name YOUR-KEY"
+    return [command, login_line("ITS-ADDRESS", "the key pair YOUR-KEY")]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_qemu import FakeQemu
 from real_builds import CLASSIC, RECIPE, ami_wizard, build, digest, recipe_file
 from users import ORDINARY_USER, has_ordinary_user
 
@@ -254,3 +255,20 @@ def test_clean_removes_what_a_build_made_and_twice_does_no_harm(hvm: dict[str, A
         ]
         assert ec2.describe_images(ImageIds=[hvm["image_id"]])["Images"], "another build's image stays"
     assert ami_wizard("clean", made["build"], "--cloud", "--yes").returncode == 2
+
+
+def test_an_instance_of_the_ami_is_launched_and_its_end_is_told(
+    hvm: dict[str, Any], in_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real command; a small program stands in QEMU's place, and test_launch boots a real image."""
+    monkeypatch.setenv("PATH", FakeQemu(tmp_path / "qemu").path)
+    made = build(in_world, RECIPE.format(name="to-be-launched") + "[launch]\n")
+    assert made["came_up"] == "its console shows a login prompt"
+    assert made["login"].startswith("any other: ssh -i KEY-FILE root@ITS-ADDRESS")
+    with cloud(in_world) as (ec2, _):
+        (group,) = ec2.describe_instances(InstanceIds=[made["instance_id"]])["Reservations"]
+        (instance,) = group["Instances"]
+    assert (instance["ImageId"], instance["State"]["Name"]) == (made["image_id"], "terminated")
+    listed = json.loads(ami_wizard("builds", "--json").stdout)["builds"]
+    (kinds,) = [{one["kind"] for one in row["resources"]} for row in listed if row["id"] == made["build"]]
+    assert kinds == {"image", "snapshot"}

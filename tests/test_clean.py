@@ -104,3 +104,14 @@ def started(endpoint: str | None, region: str, tag: str) -> str:
 def tags_of_snapshots(endpoint: str | None, region: str) -> list[str]:
     found = session.client("ec2", region, endpoint).describe_snapshots(OwnerIds=["self"])["Snapshots"]
     return [tag["Value"] for item in found for tag in item["Tags"]]
+
+
+def test_a_build_that_never_launched_needs_no_permission_to_look_for_instances(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> list[str]:
+        raise AssertionError("it looked for instances")
+
+    monkeypatch.setattr("wizard.cloud.instances.tagged", asked)
+    monkeypatch.setattr("wizard.cloud.instances.describe", asked)
+    assert run(build.id, "--cloud", "--yes").return_value == 0

@@ -135,3 +135,13 @@ def test_a_stream_that_just_ends_is_not_a_success() -> None:
 
 def test_an_event_of_a_later_version_is_passed_over() -> None:
     assert shown(START, event("input_needed", step="snapshot"), DONE)[0] == 0
+
+
+def test_a_launched_instance_is_told_with_the_way_in() -> None:
+    launched = {"instance_id": "i-1", "came_up": "its console shows a login prompt", "login": "ssh root@192.0.2.1"}
+    _, lines = shown(START, {**DONE, **launched})
+    assert lines[-3:] == [
+        "  instance: i-1",
+        "  it came up: its console shows a login prompt",
+        "  to log in: ssh root@192.0.2.1",
+    ]

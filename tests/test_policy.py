@@ -20,6 +20,15 @@ from wizard.targets.regions import regions
 NOT_IN_A_BUILD = {"ListSnapshotBlocks", "GetSnapshotBlock"}
 """Reading back, which only the practice cloud's launch does."""
 
+OF_LAUNCH = {
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstances",
+    "ec2:GetConsoleOutput",
+    "ec2:RunInstances",
+    "ec2:TerminateInstances",
+}
+"""What only a recipe with the table [launch] needs."""
+
 NEEDS_NO_PERMISSION = {"GetCallerIdentity"}
 
 BESIDE = {"ssm:GetParameters", "ssm:AddTagsToResource"}
@@ -49,8 +58,10 @@ def permission(operation: str) -> str:
     return S3_PERMISSIONS.get(operation, f"{service}:{operation}")
 
 
-def made(region: str = "us-east-1", publish: Mapping[str, Any] | None = None, **target: Any) -> dict[str, Any]:
-    after = {"publish": publish} if publish else {}
+def made(
+    region: str = "us-east-1", publish: Mapping[str, Any] | None = None, *, launches: bool = False, **target: Any
+) -> dict[str, Any]:
+    after = {**({"publish": publish} if publish else {}), **({"launch": {}} if launches else {})}
     recipe = from_answers({"name": "an image", "target": {"region": region, "arch": "x86_64", **target}, **after})
     return policy(plan(recipe, Occasion("an-image-1", "2026-11-24")))
 
@@ -70,11 +81,20 @@ def actions(document: dict[str, Any]) -> set[str]:
 
 def test_it_names_what_the_build_calls_and_nothing_else() -> None:
     of_s3 = {name for name in called() if name.startswith("s3:")}
-    assert actions(made(publish=PUBLISH)) == called() - of_s3
+    assert actions(made(publish=PUBLISH, launches=True)) == called() - of_s3
+    assert not actions(made(publish=PUBLISH)) & OF_LAUNCH
     in_ec2 = {name for name in actions(made()) if name.startswith("ec2:") and "Snapshot" not in name}
     assert actions(made_for_s3()) == of_s3 | {"s3:PutObjectAcl"} | in_ec2
-    documents = (made(publish=PUBLISH), made_for_s3())
+    documents = (made(publish=PUBLISH, launches=True), made_for_s3())
     assert all(statement["Effect"] == "Allow" for document in documents for statement in document["Statement"])
+
+
+def test_an_instance_is_run_with_the_build_s_tag_alone_and_only_such_a_one_is_ended() -> None:
+    (run,) = [one for one in made(launches=True)["Statement"] if one["Sid"] == "RunInstances"]
+    assert run["Condition"] == {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": "an-image-1"}}
+    assert run["Resource"] == ["arn:aws:ec2:us-east-1:*:instance/*", "arn:aws:ec2:us-east-1:*:volume/*"]
+    (tag,) = [one for one in made(launches=True)["Statement"] if one["Sid"] == "TagInstance"]
+    assert tag["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 
 
 def test_a_build_without_publish_asks_for_nothing_of_it() -> None:
@@ -116,11 +136,15 @@ def test_in_a_bucket_only_the_build_s_own_objects_may_be_written_listed_and_dele
 
 
 def test_what_changes_or_removes_is_allowed_for_the_build_s_own_alone() -> None:
-    for statement in made(publish=PUBLISH)["Statement"]:
+    for statement in made(publish=PUBLISH, launches=True)["Statement"]:
         if statement["Sid"] == "Parameter":
             continue
         names = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        if any(fnmatch.fnmatch(name, pattern) for name in names for pattern in ("*:De[lr]e*", "*:Put*", "*:Complete*")):
+        if any(
+            fnmatch.fnmatch(name, pattern)
+            for name in names
+            for pattern in ("*:De[lr]e*", "*:Put*", "*:Complete*", "*:Term*")
+        ):
             assert statement["Condition"] == {"StringEquals": {f"aws:ResourceTag/{BUILD_TAG}": "an-image-1"}}
 
 
@@ -144,7 +168,7 @@ def test_the_key_is_named_where_there_is_one() -> None:
 
 
 def test_every_statement_has_a_name_of_its_own() -> None:
-    for document in (made(publish=PUBLISH), made_for_s3()):
+    for document in (made(publish=PUBLISH, launches=True), made_for_s3()):
         assert_names_differ([statement["Sid"] for statement in document["Statement"]])
 
 

@@ -19,6 +19,11 @@ RESULTS = {
     "region": "region",
     "image": "disk image",
     "sha256": "its SHA-256",
+    "instance_id": "instance",
+    "address": "its address",
+    "came_up": "it came up",
+    "instance_state": "and now",
+    "login": "to log in",
 }
 """What the last event says of a finished build, and what people call it."""
 

@@ -68,6 +68,10 @@ ParameterName = Annotated[
 ]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
+# Source: the CreateKeyPair API reference, `KeyName`.
+KeyName = Annotated[
+    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
+]
 PartitionName = Annotated[str, StringConstraints(max_length=36, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """The name of a GPT entry has room for 36 characters (UEFI specification 2.10, §5.3.3)."""
 # No part begins with a dot: `..` would lead out of the tree that a file system is made from.
@@ -258,6 +262,24 @@ class Publish(Table):
     ssm_parameter: ParameterName | None = None
 
 
+class Launch(Table):
+    """An instance of the AMI, launched once it is registered; what is left out is chosen by AWS or by us.
+
+    instance_type  the cheapest sensible one that starts such an AMI otherwise
+    subnet         of the default VPC otherwise, and the default group for `security_group`
+    key_name       of a key pair in the account; nobody's key but the recipe's own otherwise
+    keep           whether the instance goes on running once it has come up
+    wait_seconds   for so long it may take to come up
+    """
+
+    instance_type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")] | None = None
+    subnet: Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]{8,17}$")] | None = None
+    security_group: Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]{8,17}$")] | None = None
+    key_name: KeyName | None = None
+    keep: bool = False
+    wait_seconds: Annotated[int, Field(strict=True, ge=30, le=3600)] = 600
+
+
 class Recipe(Table):
     """A complete, shareable description of a build.
 
@@ -274,6 +296,7 @@ class Recipe(Table):
     system: System = System()
     bundle: Bundle | None = None
     publish: Publish | None = None
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,6 +531,10 @@ EXAMPLES = {
     "publish.regions": "eu-west-1",
     "publish.share_with": "123456789012, an organization's ARN, or everyone",
     "publish.ssm_parameter": "/images/web",
+    "launch.instance_type": "t3.micro",
+    "launch.subnet": "subnet-0123456789abcdef0",
+    "launch.security_group": "sg-0123456789abcdef0",
+    "launch.key_name": "laptop",
     "disk.partitions.name": "root",
     "disk.partitions.label": "root",
     "disk.partitions.mount": "/srv/data",

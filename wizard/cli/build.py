@@ -78,7 +78,10 @@ def run(made: "Build", *, as_json: bool, until: str | None = None) -> int:
 
     place = made.events_end
     try:
-        return _show(client.follow(made, client.start(made, until=until)), as_json=as_json)
+        code = _show(client.follow(made, client.start(made, until=until)), as_json=as_json)
+        if code:
+            _say_what_runs(made)
+        return code
     except KeyboardInterrupt:
         client.stop(made)
     if made.is_running():
@@ -87,7 +90,24 @@ def run(made: "Build", *, as_json: bool, until: str | None = None) -> int:
     if as_json:
         _show((event for event in client.unread(made, place) if event["event"] == "failed"), as_json=True)
     click.echo(f"\nStopped. What was finished is kept; go on with: {own_command()} resume {made.id}", err=True)
+    _say_what_runs(made)
     return 130
+
+
+def _say_what_runs(made: "Build") -> None:
+    """An instance that a stopped build left costs by the hour; in the practice cloud it ends with the build."""
+    from wizard.host import own_command
+    from wizard.run.builds import resources
+
+    if made.facts().practice:
+        return
+    for one in resources(made):
+        if one["kind"] == "instance":
+            click.echo(
+                f"Instance {one['id']} runs on in {one['region']} and costs: resume goes on with it, "
+                f"and {own_command()} clean {made.id} --cloud ends it.",
+                err=True,
+            )
 
 
 def watch(made: "Build", *, as_json: bool) -> int:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @click.command(help="Removes the local files of a build or an upload; with --cloud also what it made in AWS.")
 @click.argument("build")
-@click.option("--cloud", is_flag=True, help="Also remove its AMI, copies and parameters, and what they were made from.")
+@click.option("--cloud", is_flag=True, help="Also end its instances; remove its AMI, copies, parameters, sources.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clean(build: str, cloud: bool, yes: bool) -> int:
-    """Shows what will go, asks, and removes it: the AMI before its snapshots, the files last."""
+    """Shows what will go, asks, and removes it: instances first, the AMI before its snapshots, the files last."""
     from wizard.run import builds, uploads
 
     if upload := uploads.find(build):

@@ -4,19 +4,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud import blocks, bucket, bundles, images, publishing, snapshot
+from wizard.cloud import blocks, bucket, bundles, images, instances, publishing, snapshot
 from wizard.cloud.blocks import BLOCK, GIB
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import ONCE, block_putter, client, identity, key_in_use
 from wizard.cloud.volume import actions as volume_actions
 from wizard.cloud.volume import volumes
 from wizard.explain import Failure
-from wizard.plan.cost import estimate
+from wizard.plan.cost import estimate, launch_estimate
 from wizard.plan.steps import (
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
+    CheckLaunch,
     CloudAction,
+    LaunchInstance,
     RegisterImage,
     SnapshotByVolume,
     SnapshotVolume,
@@ -35,8 +37,9 @@ def perform(
     journal: Journal,
     progress: Progress,
     cancelled: Callable[[], bool],
+    said: Callable[[list[str]], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Does it, and gives what a person wants to know of it.
+    """Does it, and gives what a person wants to know of it; `said` gets lines meanwhile.
 
     `endpoint` is the practice cloud's address, None for AWS; paths in the action are relative to `work`.  Raises
     Cancelled, and Failure for everything that AWS or the network refuses.  Every action can be begun again: where
@@ -44,11 +47,11 @@ def perform(
     """
     key = key_in_use() if endpoint is None else None
     try:
-        return _perform(endpoint, action, work, journal, progress, cancelled)
+        return _perform(endpoint, action, work, journal, progress, cancelled, said)
     except Failure as failure:
         if failure.code != "expired-credentials" or endpoint is not None or key_in_use() in (key, None):
             raise
-    return perform(endpoint, action, work, journal, progress, cancelled)
+    return perform(endpoint, action, work, journal, progress, cancelled, said)
 
 
 def _perform(
@@ -58,6 +61,7 @@ def _perform(
     journal: Journal,
     progress: Progress,
     cancelled: Callable[[], bool],
+    said: Callable[[list[str]], None],
 ) -> dict[str, Any]:
     match action:
         case CheckAccount():
@@ -73,6 +77,11 @@ def _perform(
             return volume_actions.perform(endpoint, action, work, journal, progress, cancelled)
         case RegisterImage():
             return _register(endpoint, action, work, journal, cancelled)
+        case CheckLaunch():
+            instances.check_permission(client("ec2", action.region, endpoint), action.parameters)
+            return {"launch": f"you may run one {action.parameters['InstanceType']}"}
+        case LaunchInstance():
+            return _launch(endpoint, action, work, journal, cancelled, said)
         case _:
             return publishing.perform(endpoint, action, work, journal, cancelled)
 
@@ -169,3 +178,19 @@ def _register(
     image_id = images.register(ec2, journal, parameters, action.build, cancelled)
     (work / action.saves).write_text(f"{image_id}\n", encoding="ascii")
     return {"image": image_id}
+
+
+def _launch(
+    endpoint: str | None,
+    action: LaunchInstance,
+    work: Path,
+    journal: Journal,
+    cancelled: Callable[[], bool],
+    said: Callable[[list[str]], None],
+) -> dict[str, Any]:
+    # The reading of consoles takes a moment to load.
+    from wizard.cloud.launch import launch
+
+    ec2 = client("ec2", action.region, endpoint)
+    facts = launch(ec2, journal, action, work, said, cancelled, practice=endpoint is not None)
+    return {**facts, "cost": launch_estimate(action.parameters["InstanceType"])}

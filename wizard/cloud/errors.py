@@ -31,6 +31,15 @@ BY_CODE = {
     "no-such-bucket": "NoSuchBucket",
     "bucket-without-acls": "AccessControlListNotSupported",
     "region-not-usable": "OptInRequired InvalidRegion InvalidRegionException",
+    "no-capacity": "InsufficientInstanceCapacity InsufficientHostCapacity InsufficientCapacity",
+    "launch-limit": "VcpuLimitExceeded InstanceLimitExceeded",
+    "no-default-vpc": "VPCIdNotSpecified MissingInput",
+    "no-such-key-pair": "InvalidKeyPair.NotFound",
+    "no-such-network": "InvalidSubnetID.NotFound InvalidSubnetID.Malformed InvalidGroup.NotFound "
+    "InvalidGroupId.Malformed InvalidSecurityGroupID.NotFound InvalidSecurityGroupID.Malformed",
+    "instance-type-not-here": "Unsupported InvalidInstanceType",
+    "account-not-verified": "PendingVerification Blocked",
+    "practice-programs-missing": "PracticeProgramsMissing",
     "no-network-to-aws": "InternalError InternalFailure InternalServerException ServiceUnavailable Unavailable "
     "RequestTimeout RequestTimeoutException BadDigest 500 502 503 504",
 }

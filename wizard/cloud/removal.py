@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wizard.cloud import bucket, images, parameters, protection
+from wizard.cloud import bucket, images, instances, parameters, protection
 from wizard.cloud.bucket import Place
 from wizard.cloud.session import Client, client
 from wizard.cloud.volume import volumes
@@ -14,9 +14,9 @@ from wizard.run.journal import Journal
 class Traces:
     """Where to look: what the tag says, the regions, and the journals of all that was asked.
 
-    `removal` is the journal of the removal itself; `has_parameters`, `has_volumes`: whether AWS is asked for them at
-    all, for which an ordinary build has no permission; `bundles`: where those of S3-backed images may lie, with the
-    region.
+    `removal` is the journal of the removal itself; `has_parameters`, `has_volumes`, `has_instances`: whether AWS is
+    asked for them at all, for which an ordinary build has no permission; `bundles`: where those of S3-backed images
+    may lie, with the region.
     """
 
     tag: str
@@ -25,13 +25,16 @@ class Traces:
     removal: Journal
     has_parameters: bool
     has_volumes: bool
+    has_instances: bool = False
     bundles: Sequence[tuple[str, Place]] = ()
 
 
 def tagged(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, str]]:
-    """What carries the tag: kind ("image", "snapshot", "volume", "parameter"), id and region."""
+    """What carries the tag: kind ("instance", "image", "snapshot", "volume", "parameter"), id and region."""
     for region in traces.regions:
         ec2 = client("ec2", region, endpoint)
+        for instance in instances.tagged(ec2, traces.tag) if traces.has_instances else ():
+            yield "instance", instance, region
         for kind, found in images.tagged(ec2, traces.tag):
             yield kind, found, region
         for volume in volumes.tagged(ec2, [traces.tag]) if traces.has_volumes else ():
@@ -51,10 +54,12 @@ def stored(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, boo
 def remove(endpoint: str | None, traces: Traces) -> Iterator[str]:
     """Removes it all; gives a line for each thing that was there.  Calling it again does no harm.
 
-    First what names the images, then what protects them, in all regions, as a protection may hold on for a day; then
-    the images, then their snapshots, volumes and bundles.  Raises deregistration-cooldown, deregistration-protected,
-    snapshot-in-use, and what AWS refuses.
+    Instances first of all, as they cost by the hour.  Then what names the images, then what protects them, in all
+    regions, as a protection may hold on for a day; then the images, then their snapshots, volumes and bundles.  Raises
+    deregistration-cooldown, deregistration-protected, snapshot-in-use, and what AWS refuses.
     """
+    for region in traces.regions if traces.has_instances else ():
+        yield from (f"removed {made}" for made in _remove_instances(client("ec2", region, endpoint), traces))
     for region in traces.regions if traces.has_parameters else ():
         yield from _remove_parameters(endpoint, region, traces)
     for region in traces.regions:
@@ -69,6 +74,12 @@ def remove(endpoint: str | None, traces: Traces) -> Iterator[str]:
     for region, place in traces.bundles:
         if count := bucket.delete(client("s3", region, endpoint), traces.removal, place):
             yield f"removed {count} objects {place.bucket}/{place.base}.*"
+
+
+def _remove_instances(ec2: Client, traces: Traces) -> Iterator[str]:
+    for journal in traces.journals:
+        yield from instances.remove(ec2, journal)
+    yield from instances.remove_tagged(ec2, traces.removal, traces.tag)
 
 
 def _remove_volumes(ec2: Client, traces: Traces) -> Iterator[str]:

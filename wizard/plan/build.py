@@ -24,6 +24,7 @@ from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_of
+from wizard.plan.launch import launch_steps, tools_to_practise
 from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.plan.volume import instance_steps
@@ -55,7 +56,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     if recipe.volume and (there := recipe.volume.already_there):
         account = account_step(recipe, chosen, able, occasion.build, there)
         to_cloud = cloud_steps(recipe, chosen, able, occasion.build, there, (), EPOCH)
-        return Plan(recipe.name, (account, *to_cloud), EPOCH)
+        return Plan(recipe.name, (account, *to_cloud, *launch_steps(recipe, chosen, able, occasion.build)), EPOCH)
     ids = DiskIds(identity(recipe))
     user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
     has_initramfs = kernels.has_initramfs(recipe, chosen.layout, kernel, user_kernel)
@@ -98,6 +99,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
                 tuple(step.id for step in steps if step.id == "prove"),
                 EPOCH,
             ),
+            *launch_steps(recipe, chosen, able, occasion.build),
         ),
         EPOCH,
     )
@@ -112,7 +114,7 @@ def identity(recipe: Recipe) -> str:
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    for of_no_matter in ("name", "prove", "bundle", "volume", "publish"):
+    for of_no_matter in ("name", "prove", "bundle", "volume", "publish", "launch"):
         answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     layout = layout_of(recipe.target, recipe.disk)
@@ -150,6 +152,15 @@ def tools_to_prove(recipe: Recipe) -> list[str]:
     able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
     ways = ways_of(recipe, choices(recipe), able)
     return tools(ways, recipe.target.arch) if ways else []
+
+
+def tools_to_launch_here(recipe: Recipe) -> list[str]:
+    """The host's tools that launching an instance takes in the practice cloud.
+
+    Raises what reading the user's kernel raises, and `practice-cannot-launch`.
+    """
+    able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
+    return tools_to_practise(recipe, choices(recipe, starts_by_uefi=able.uefi is not False), able)
 
 
 def host_runs(arch: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 
 from wizard.plan.defaults import Choices
+from wizard.plan.launch import launch_checks
 from wizard.plan.publish.steps import publishing_checks, publishing_steps
 from wizard.plan.steps import (
     BUILD_TAG,
@@ -36,6 +37,7 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
         (
             CheckAccount(region, recipe.name, build, image, registers),
             *([CheckBucket(region, bundle.bucket)] if bundle else []),
+            *launch_checks(recipe, chosen, able, build),
             *publishing_checks(recipe, build, image),
         ),
         kept=False,

@@ -46,5 +46,19 @@ def estimate_copy(stored: int) -> str:
     )
 
 
+def launch_estimate(instance_type: str) -> str:
+    """A line for people: what an instance of that type costs while it runs, with its public address."""
+    prices = presets.load("prices")
+    hourly = prices["instance_hour"].get(instance_type)
+    if hourly is None:
+        return (
+            f"no price of {instance_type} is known here; its public address is ${prices['public_address_hour']} an hour"
+        )
+    return (
+        f"about ${hourly + prices['public_address_hour']:.4f} an hour while it runs, with its public address "
+        f"(an estimate, by the prices of {prices['region']} on {prices['date']})"
+    )
+
+
 def _dollars(amount: float) -> str:
     return f"about ${amount:.2f}" if amount >= 0.01 else "less than $0.01"

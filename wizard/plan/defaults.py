@@ -100,6 +100,7 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
     if judges_target and not wrong:
         if not any(problem.place == "disk.layout" for problem in unknown):
             yield from _layout_problems(recipe)
+            yield from _launch_problems(recipe)
         yield from _kernel_problems(recipe)
     if recipe.system.timezone not in zoneinfo.available_timezones():
         known = sorted(zoneinfo.available_timezones())
@@ -348,6 +349,20 @@ def _no_kernel(path: str) -> Iterator[Problem]:
         return
     if image is None:
         yield Problem("kernel.image", f"{path} is a kernel's config, not a kernel.")
+
+
+def _launch_problems(recipe: Recipe) -> Iterator[Problem]:
+    """An instance type that does not start the AMI."""
+    from wizard.plan.launch import default_type
+
+    name = recipe.launch.instance_type if recipe.launch else None
+    if name is None:
+        return
+    outcome = choices(recipe).consequences
+    if not instances.is_among(name, target.runs_on(recipe.target, outcome)):
+        started = " ".join(filter(None, [recipe.target.arch, recipe.target.virtualization, outcome.boot_mode]))
+        message = f"is {name!r}, which is not known to start such an AMI ({started}) in {recipe.target.region}."
+        yield Problem("launch.instance_type", message, default_type(recipe.target, outcome))
 
 
 def fitting_layouts(where: Target) -> list[str]:

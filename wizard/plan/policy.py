@@ -14,10 +14,12 @@ from wizard.plan.steps import (
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
+    CheckLaunch,
     CheckPublishing,
     CloudAction,
     CopyImage,
     DeprecateImage,
+    LaunchInstance,
     Plan,
     ProtectImage,
     PutParameter,
@@ -93,6 +95,10 @@ def _statements(action: CloudAction) -> Iterator[Statement]:
             yield from _of_bundle(action)
         case RegisterImage():
             yield from _of_registration(action)
+        case CheckLaunch():
+            pass
+        case LaunchInstance():
+            yield from _of_launch(action)
         case CheckPublishing():
             yield from _of_checks(action)
         case CopyImage():
@@ -220,6 +226,37 @@ def _of_registration(action: RegisterImage) -> Iterator[Statement]:
     yield _tagging("Image", images, "RegisterImage")
     yield _on_our_own("DeregisterImage", ["ec2:DeregisterImage"], images, action.build)
     yield _describing("ec2:DescribeImages", action.region)
+
+
+def _of_launch(action: LaunchInstance) -> Iterator[Statement]:
+    """What is run must carry the build's tag; the image is looked at by its id alone, for the dry run's is nobody's."""
+    region = action.region
+    made = [_arn(region, kind, "*") for kind in ("instance", "volume")]
+    used = [_arn(region, kind, "*") for kind in ("key-pair", "network-interface", "security-group", "subnet")]
+    yield {
+        "Sid": "RunInstances",
+        "Effect": "Allow",
+        "Action": "ec2:RunInstances",
+        "Resource": made,
+        "Condition": {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": action.build}},
+    }
+    yield {
+        "Sid": "RunInstancesWith",
+        "Effect": "Allow",
+        "Action": "ec2:RunInstances",
+        "Resource": [_arn(region, "image"), _arn(region, "snapshot"), *used],
+    }
+    yield {
+        "Sid": "TagInstance",
+        "Effect": "Allow",
+        "Action": "ec2:CreateTags",
+        "Resource": made,
+        "Condition": {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+    }
+    of_one = ["ec2:GetConsoleOutput", "ec2:TerminateInstances"]
+    yield _on_our_own("ReadAndEndInstance", of_one, _arn(region, "instance", "*"), action.build)
+    yield _describing("ec2:DescribeInstances", region)
+    yield _describing("ec2:DescribeInstanceStatus", region)
 
 
 def _of_checks(action: CheckPublishing) -> Iterator[Statement]:

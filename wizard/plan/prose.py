@@ -5,13 +5,16 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from wizard.boot.proof.ways import TITLES
+from wizard.plan.cost import launch_estimate
 from wizard.plan.publish.prose import publishing_lines
 from wizard.plan.steps import (
     Action,
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
+    CheckLaunch,
     FarEnd,
+    LaunchInstance,
     Plan,
     ProveImage,
     RegisterImage,
@@ -107,8 +110,25 @@ def action_lines(action: Action) -> list[str]:
         case RegisterImage():
             parameters = json.dumps(action.parameters, indent=2).splitlines()
             return [f"AWS ec2:RegisterImage in {action.region}:", *(f"  {line}" for line in parameters)]
+        case CheckLaunch():
+            return [
+                f"AWS ec2:RunInstances in {action.region} as a dry run: may you, and are key pair and network there?"
+            ]
+        case LaunchInstance():
+            return _launch(action)
         case _:
             return publishing_lines(action)
+
+
+def _launch(action: LaunchInstance) -> list[str]:
+    kind, parameters = action.parameters["InstanceType"], json.dumps(action.parameters, indent=2).splitlines()
+    end = "and leave it running" if action.keep else "then ec2:TerminateInstances, whatever was seen"
+    return [
+        f"AWS ec2:RunInstances in {action.region}, one {kind}: {launch_estimate(kind)}",
+        *(f"  {line}" for line in parameters),
+        f"AWS ec2:DescribeInstances, ec2:DescribeInstanceStatus and ec2:GetConsoleOutput until it is up, "
+        f"for {action.wait_seconds} s at most; {end}",
+    ]
 
 
 def _by_volume(action: SnapshotByVolume) -> list[str]:

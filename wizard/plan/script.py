@@ -9,13 +9,17 @@ from pathlib import Path
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
 from wizard.plan import volume_script
+from wizard.plan.launch import login_line
 from wizard.plan.publish.script import publishing_script
 from wizard.plan.steps import (
+    NO_IMAGE,
     NO_SNAPSHOT,
     Action,
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
+    CheckLaunch,
+    LaunchInstance,
     Plan,
     ProveImage,
     RegisterImage,
@@ -30,6 +34,7 @@ from wizard.plan.steps import (
     Write,
     fill,
 )
+from wizard.targets.instances import is_nitro
 
 PRELUDE = """\
 # A folder in which files can belong to root: a user namespace of its own, or nothing special as root.
@@ -110,6 +115,10 @@ def action_script(action: Action) -> str:
             return _bundle(action)
         case RegisterImage():
             return _register(action)
+        case CheckLaunch():
+            return _check_launch(action)
+        case LaunchInstance():
+            return _launch(action)
         case _:
             return publishing_script(action)
 
@@ -241,3 +250,44 @@ END
 {snapshot}aws ec2 register-image --region {action.region} --cli-input-json file://register/request.json \\
   --query ImageId --output text > {action.saves}
 aws ec2 wait image-available --region {action.region} --image-ids "$(cat {action.saves})\""""
+
+
+def _check_launch(action: CheckLaunch) -> str:
+    return f"""\
+# A dry run: there is no image yet, so most of what it says tells nothing.
+cat > account/launch.json <<'END'
+{json.dumps(fill(action.parameters, {"<image>": NO_IMAGE}), indent=2)}
+END
+said=$(aws ec2 run-instances --dry-run --region {action.region} \\
+  --cli-input-json file://account/launch.json 2>&1 || true)
+case "$said" in *UnauthorizedOperation*|*InvalidKeyPair*|*InvalidSubnetID*|*InvalidGroup*|*VPCIdNotSpecified*)
+  echo "$said" >&2; exit 1;; esac"""
+
+
+def _launch(action: LaunchInstance) -> str:
+    """The whole of it, but for the explanation of a console: that is `ami-wizard explain launch/console.log`."""
+    region, saves = action.region, action.saves
+    latest = "--latest" if is_nitro(action.parameters["InstanceType"]) else "--no-latest"
+    one = f'--region {region} --instance-id "$(cat {saves}/instance-id)"'
+    these = f'--region {region} --instance-ids "$(cat {saves}/instance-id)"'
+    login = '"$address"'.join(map(shlex.quote, login_line("ADDRESS", action.key, action.user).split("ADDRESS")))
+    end = "" if action.keep else f"aws ec2 terminate-instances {these} > {saves}/terminated.json\n"
+    return f"""\
+cat > {saves}/request.json <<'END'
+{json.dumps(action.parameters, indent=2)}
+END
+sed -i "s/<image>/$(cat {action.image})/" {saves}/request.json
+# The token makes a second call give the same instance.
+cat /proc/sys/kernel/random/uuid > {saves}/client-token
+aws ec2 run-instances --region {region} --cli-input-json file://{saves}/request.json \\
+  --client-token "$(cat {saves}/client-token)" --query 'Instances[0].InstanceId' --output text > {saves}/instance-id
+aws ec2 wait instance-running {these}
+for (( second = 0; second < {action.wait_seconds}; second += 10 )); do
+  aws ec2 get-console-output {latest} {one} --output text --query Output > {saves}/console.log
+  if grep -q ' login: ' {saves}/console.log; then break; fi
+  sleep 10
+done
+address=$(aws ec2 describe-instances {these} \\
+  --query 'Reservations[0].Instances[0].PublicIpAddress' --output text)
+echo "To log in:" {login}
+{end}grep -q ' login: ' {saves}/console.log"""

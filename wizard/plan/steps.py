@@ -23,7 +23,7 @@ NO_SNAPSHOT = "snap-ffffffffffffffff"
 """Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
 
 NO_IMAGE = "ami-ffffffffffffffff"
-"""The same for an image that is yet to be copied."""
+"""The same for an image that is yet to be made."""
 
 EVERYONE = "everyone"
 """Who an image is shared with when it is public."""
@@ -290,9 +290,41 @@ class PutParameter:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class CheckLaunch:
+    """Whether we may launch an instance, and whether its key pair and network are there: RunInstances as a dry run."""
+
+    region: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchInstance:
+    """RunInstances with these parameters, until the instance has come up; `<image>` in them stands for the id in the
+    file `image`.  Its console and what became of it go to the folder `saves`.
+
+    keep          whether it goes on running then
+    wait_seconds  for so long it may take
+    user          who logs in
+    key           whose private key that takes, in words; "" where nobody's does
+    """
+
+    region: str
+    image: str
+    saves: str
+    parameters: Mapping[str, Any]
+    build: str
+    keep: bool
+    wait_seconds: int
+    user: str
+    key: str
+
+
+LaunchAction = CheckLaunch | LaunchInstance
 PublishAction = CheckPublishing | CopyImage | ShareImage | DeprecateImage | ProtectImage | PutParameter
 VolumeAction = CheckFarEnd | SnapshotByVolume | SnapshotVolume | UseSnapshot
-CloudAction = CheckAccount | CheckBucket | UploadSnapshot | UploadBundle | VolumeAction | RegisterImage | PublishAction
+UploadAction = CheckBucket | UploadSnapshot | UploadBundle | VolumeAction
+CloudAction = CheckAccount | UploadAction | RegisterImage | LaunchAction | PublishAction
 Action = Run | Write | ProveImage | CloudAction
 
 

@@ -26,7 +26,7 @@ LINES = ("system.ssh_authorized_keys",)
 
 NUMBERS = ("volume.ssh_port",)
 """Of these, what is a number."""
-CARRIED_TABLES = ("publish",)
+CARRIED_TABLES = ("publish", "launch")
 """The same for whole tables, as JSON."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ from typing import Any
 
 from wizard import folders, host
 from wizard.explain import Failure, explain
-from wizard.plan.build import plan, tools_of, tools_to_prove
+from wizard.plan.build import plan, tools_of, tools_to_launch_here, tools_to_prove
 from wizard.plan.steps import Plan
 from wizard.run.builds import Build
 from wizard.run.client import BUSY
@@ -62,6 +63,8 @@ def _attempt(build: Build, until: str | None, emit: EventLog, warden: Warden) ->
         if not host.can_map_users():
             raise Failure("no-subordinate-ids")
         check_room()
+    if build.facts().practice and _has_to_launch(wanted):
+        host.require(tools_to_launch_here(recipe), "missing-programs-to-launch")
     _emit_start(build, wanted, emit)
     needs_cloud = any(step.in_cloud for step in wanted.steps)
     with build.cloud() if needs_cloud else contextlib.nullcontext() as endpoint:
@@ -72,6 +75,12 @@ def _has_work_here(wanted: Plan) -> bool:
     """Whether anything is still to be made on this machine, for which it needs programs and room."""
     store, keys = Store(folders.results()), wanted.keys()
     return any(store.find(keys[step.id]) is None for step in wanted.steps if step.kept and not step.in_cloud)
+
+
+def _has_to_launch(wanted: Plan) -> bool:
+    """Whether an instance is still to be launched, which the practice cloud does on this machine."""
+    key = wanted.keys().get("launch")
+    return key is not None and Store(folders.results()).find(key) is None
 
 
 def _interrupt_on_signals(build: Build) -> None:
@@ -145,6 +154,8 @@ def _summary(build: Build, results: dict[str, Path]) -> dict[str, Any]:
         summary["copies"] = {
             region: (made / "image-id").read_text(encoding="ascii").strip() for region, made in copies.items()
         }
+    if launch := results.get("launch"):
+        summary |= json.loads((launch / "instance.json").read_text(encoding="utf-8"))
     return summary
 
 

@@ -280,11 +280,14 @@ def resources(maker: "Build | Upload") -> list[dict[str, Any]]:
 
 MAKING = {
     **dict.fromkeys(("StartSnapshot", "CreateSnapshot", "CreateVolume"), "answered"),
-    **dict.fromkeys(("RegisterImage", "CopyImage", "PutParameter"), "answered"),
+    **dict.fromkeys(("RegisterImage", "CopyImage", "PutParameter", "RunInstances"), "answered"),
     # A bundle is there from its first object on, before any answer.
     "PutObject": "asked",
 }
-REMOVING = ("DeregisterImage", "DeleteSnapshot", "DeleteParameter", "RestoreParameter", "DeleteObjects", "DeleteVolume")
+REMOVING = (
+    *("DeregisterImage", "DeleteSnapshot", "DeleteParameter", "RestoreParameter", "DeleteObjects", "DeleteVolume"),
+    "TerminateInstances",
+)
 
 
 def _named_in(record: Record) -> Iterator[tuple[str, str]]:
@@ -295,6 +298,8 @@ def _named_in(record: Record) -> Iterator[tuple[str, str]]:
         yield "parameter", record["name"]
     elif record["operation"] in ("CreateVolume", "DeleteVolume") and "volume_id" in record:
         yield "volume", record["volume_id"]
+    elif record["operation"] in ("RunInstances", "TerminateInstances") and "instance_id" in record:
+        yield "instance", record["instance_id"]
     elif "image_id" in record:
         yield "image", record["image_id"]
     for snapshot_id in (*record.get("snapshot_ids", ()), *([record["snapshot_id"]] if "snapshot_id" in record else ())):

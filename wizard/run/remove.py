@@ -67,9 +67,11 @@ def _traces(maker: Maker) -> Any:
     has_parameters = maker.has_parameters() or any(record["operation"] == "PutParameter" for record in records)
     may_have_volumes = isinstance(maker, Build) and maker.recipe().volume is not None
     has_volumes = may_have_volumes or any(record["operation"] == "CreateVolume" for record in records)
+    may_have_instances = isinstance(maker, Build) and maker.recipe().launch is not None
+    has_instances = may_have_instances or any(record["operation"] == "RunInstances" for record in records)
     removal = maker.journal("clean", maker.tag)
     bundles = _bundles(maker, sorted(regions))
-    return Traces(maker.tag, sorted(regions), journals, removal, has_parameters, has_volumes, bundles)
+    return Traces(maker.tag, sorted(regions), journals, removal, has_parameters, has_volumes, has_instances, bundles)
 
 
 def files(maker: Maker) -> None:

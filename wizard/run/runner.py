@@ -29,8 +29,10 @@ from wizard.run.warden import Warden
 Progress = Callable[[int, int, Mapping[str, int]], None]
 """Bytes done, of how many, and what became of them."""
 
-CloudWork = Callable[[CloudAction, Path, Journal, Progress, Callable[[], bool]], dict[str, Any]]
-"""Carries out an AWS action: the action, the work folder, its journal, progress, whether to stop."""
+Said = Callable[[list[str]], None]
+
+CloudWork = Callable[[CloudAction, Path, Journal, Progress, Callable[[], bool], Said], dict[str, Any]]
+"""Carries out an AWS action: the action, the work folder, its journal, progress, whether to stop, what it says."""
 
 PROGRESS_EVERY_SECONDS = 0.1
 CLAIM_POLL_SECONDS = 0.2
@@ -158,30 +160,35 @@ class Runner:
                 await self._prove(action, step, work, shell.log)
             case _:
                 assert isinstance(action, CloudAction)
-                await self._in_cloud(action, step, key, work)
+                await self._in_cloud(action, step, key, work, shell.log)
 
     async def _prove(self, action: ProveImage, step: Step, work: Path, log: Path) -> None:
         for line in action_lines(action):
             self.emit("command", step=step.id, command=line)
+
+        try:
+            await asyncio.to_thread(prove_all, action, work, self._said(step, log), self.cancelled.is_set, self.warden)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+    def _said(self, step: Step, log: Path) -> Said:
+        """Tells of lines, and keeps them in the step's log."""
 
         def said(lines: list[str]) -> None:
             with log.open("a", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in lines)
             self.emit("output", step=step.id, lines=lines)
 
-        try:
-            await asyncio.to_thread(prove_all, action, work, said, self.cancelled.is_set, self.warden)
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
+        return said
 
-    async def _in_cloud(self, action: CloudAction, step: Step, key: str, work: Path) -> None:
+    async def _in_cloud(self, action: CloudAction, step: Step, key: str, work: Path, log: Path) -> None:
         self.emit("command", step=step.id, command=action_lines(action)[0])
 
-        progress = self._progress(step)
+        progress, said = self._progress(step), self._said(step, log)
         journal = self.build.journal(step.id, key)
         try:
-            facts = await asyncio.to_thread(self.cloud, action, work, journal, progress, self.cancelled.is_set)
+            facts = await asyncio.to_thread(self.cloud, action, work, journal, progress, self.cancelled.is_set, said)
         except asyncio.CancelledError:
             self.cancelled.set()
             raise

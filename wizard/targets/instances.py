@@ -41,6 +41,32 @@ def every() -> tuple[Instances, ...]:
     return tuple(row for row in rows if row.listed)
 
 
+def of_type(name: str) -> Instances | None:
+    """What AWS lists a type under, such as "t3.micro"; None for a family that nobody knows."""
+    family, _, size = name.partition(".")
+    rows = every()
+    by_type = (row for row in rows if name in row.types)
+    by_size = (row for row in rows if row.size and family in row.families and size.startswith(row.size))
+    by_family = (row for row in rows if not row.size and family in row.families and size)
+    return next((row for found in (by_type, by_size, by_family) for row in found), None)
+
+
+def is_nitro(name: str) -> bool:
+    """Whether instances of that type run on Nitro, whose console can be read at any time."""
+    row = of_type(name)
+    return row is not None and row.hypervisor == "nitro"
+
+
+def is_among(name: str, rows: Iterable[Instances]) -> bool:
+    """Whether these hold an instance type."""
+    known, family = of_type(name), name.partition(".")[0]
+    if known is None:
+        return False
+    if known.types:
+        return any(name in row.types for row in rows)
+    return any(family in row.families and row.size == known.size for row in rows)
+
+
 def most_s3_gib() -> int:
     """The largest root disk of an S3 (instance store) AMI, in GiB."""
     return int(presets.load("instances")["instance_store"]["max_root_gib"])

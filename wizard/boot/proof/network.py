@@ -45,14 +45,16 @@ class Request:
     by_token: bool
 
 
-def network(ssh_port: int, answers: Path, requests: Path, capture: Path) -> list[str]:
-    """QEMU's arguments for a network that leads to the metadata service and nowhere else, with ssh on a port of
-    127.0.0.1; its packets go to a file."""
+def network(
+    ssh_port: int, answers: Path, requests: Path, capture: Path, *, ssh_address: str = "127.0.0.1"
+) -> list[str]:
+    """QEMU's arguments for a network that leads to the metadata service and nowhere else, with ssh on a port of this
+    machine; its packets go to a file."""
     service = shlex.join([sys.executable, "-I", metadata.__file__, str(answers), str(requests)])
     options = [
         "user,id=network,ipv6=off,restrict=on",
         f"net=169.254.169.0/24,host={GATEWAY},dns={RESOLVER}",
-        f"dhcpstart={ADDRESS},hostfwd=tcp:127.0.0.1:{ssh_port}-:22",
+        f"dhcpstart={ADDRESS},hostfwd=tcp:{ssh_address}:{ssh_port}-:22",
         f"guestfwd=tcp:{SERVICE}:80-cmd:{_quoted(service)}",
     ]
     dump = f"filter-dump,id=dump,netdev=network,file={_quoted(str(capture))},maxlen={PACKET_BYTES}"

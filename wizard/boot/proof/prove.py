@@ -1,7 +1,6 @@
 """One proof: an image is started, followed until it lets us in or has failed, and judged."""
 
 import json
-import secrets
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +19,7 @@ from wizard.boot.proof.image import GrubCheck, check_for_pvgrub
 from wizard.boot.proof.judgement import KEY_PATH, Outcome, Seen, outcome, with_pvgrub
 from wizard.boot.proof.login import Inside, Login, make_key
 from wizard.boot.proof.network import Request, free_port, network, requests_in, seen_on
+from wizard.boot.proof.told import Told, settings
 from wizard.boot.proof.ways import LIMIT_SECONDS, TITLES, command, tools, usual_seconds
 from wizard.explain import Explanation, Failure, explain
 from wizard.plan.steps import Way
@@ -189,7 +189,8 @@ def _watched(trial: Trial, how: Accelerator, logs: Logs, observer: Observer) -> 
     """Starts the machine, again when its port was taken; gives how long it took, and what was seen."""
     folder = logs.guest.parent
     key, answers = make_key(folder), folder / "answers.json"
-    answers.write_text(json.dumps(_answers(key, allows_v1=trial.allows_imds_v1)), encoding="utf-8")
+    public = key.with_suffix(".pub").read_text(encoding="ascii").strip()
+    answers.write_text(json.dumps(settings(Told(public, trial.allows_imds_v1))), encoding="utf-8")
     disk = _overlay(trial.image, folder)
     requests, capture = folder / "requests.jsonl", folder / "packets.pcap"
     for attempt in range(ATTEMPTS):
@@ -221,34 +222,6 @@ def _overlay(image: Path, folder: Path) -> Path:
     if made.returncode:
         raise Failure("proof-lab-failed", evidence=[made.stderr.strip()])
     return disk
-
-
-def _answers(key: Path, *, allows_v1: bool) -> dict[str, Any]:
-    """What the metadata service knows, as an instance in us-east-1 with a key pair is told it."""
-    public = key.with_suffix(".pub").read_text(encoding="ascii").strip()
-    name = "ip-169-254-169-15.ec2.internal"
-    values = {
-        "ami-id": "ami-0123456789abcdef0",
-        "hostname": name,
-        "instance-id": "i-0123456789abcdef0",
-        "instance-type": "m5.large",
-        "local-hostname": name,
-        "local-ipv4": "169.254.169.15",
-        "placement/availability-zone": "us-east-1a",
-        "placement/region": "us-east-1",
-        "public-keys/0/openssh-key": public,
-        "services/domain": "amazonaws.com",
-        "services/partition": "aws",
-    }
-    identity = {"region": "us-east-1", "instanceId": "i-0123456789abcdef0", "instanceType": "m5.large"}
-    return {
-        "secret": secrets.token_hex(),
-        "allows_v1": allows_v1,
-        "answers": {
-            **{f"meta-data/{path}": value for path, value in values.items()},
-            "dynamic/instance-identity/document": json.dumps(identity),
-        },
-    }
 
 
 @dataclass(slots=True)

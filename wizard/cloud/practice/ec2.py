@@ -8,11 +8,10 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud.practice import bundles, model, offers, state
+from wizard.cloud.practice import bundles, filters, model, offers, state
 from wizard.cloud.practice.messages import Refusal, Response
 from wizard.cloud.practice.state import ACCOUNT, Snapshot
 from wizard.targets.akis import all_akis
@@ -36,13 +35,18 @@ NO_VOLUME = "vol-ffffffff"
 """What DescribeSnapshots gives as the volume of a snapshot that was never one."""
 
 
-def answer(region: Path, action: str, body: bytes, carry_out: Operation) -> Response:
-    """Answers an operation in a region's folder; `body` is the request in the EC2 query protocol."""
+def answer(region: Path, action: str, body: bytes, carry_out: Operation, check: Operation | None = None) -> Response:
+    """Answers an operation in a region's folder; `body` is the request in the EC2 query protocol.
+
+    `check`: what a dry run looks at too.
+    """
     request_id = str(uuid.uuid4())
     try:
         operation = model.operation("ec2", action)
         parameters = model.read_query(operation, body)
         if parameters.pop("DryRun", False):
+            if check:
+                check(region, parameters)
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
         return Response(200, model.write_answer(operation, carry_out(region, parameters), request_id), XML)
     except Refusal as refusal:
@@ -277,35 +281,11 @@ def _merged(old: list[dict[str, str]], new: list[dict[str, str]]) -> list[dict[s
 def filtered(records: list[dict[str, Any]], asked: Parameters, action: str, output: str) -> list[dict[str, Any]]:
     shape = model.operation("ec2", action).output_shape
     assert shape is not None
-    fields = {_filter_name(field): field for field in shape.members[output].member.members}  # type: ignore[attr-defined]
-    fields["status"] = "State"
-    tests = [(_reader(item["Name"], fields), item["Values"]) for item in asked.get("Filters", [])]
-    return [record for record in records if all(_matches(read(record), wanted) for read, wanted in tests)]
+    fields = filters.fields_of(shape.members[output].member)  # type: ignore[attr-defined]
+    return filters.filtered(records, asked, {**fields, "status": "State"}, READERS)
 
 
-def _filter_name(field: str) -> str:
-    """ImageId → image-id: a filter is named after the field that it looks at."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", field).lower()
-
-
-def _reader(name: str, fields: Mapping[str, str]) -> Callable[[dict[str, Any]], list[Any]]:
-    """The values of a record that the filter of this name looks at."""
-    if name.startswith("tag:"):
-        return lambda record: [tag["Value"] for tag in record["Tags"] if tag["Key"] == name[4:]]
-    if name == "tag-key":
-        return lambda record: [tag["Key"] for tag in record["Tags"]]
-    if name == "block-device-mapping.snapshot-id":
-        return _snapshots_of
-    if name not in fields:
-        raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
-    return lambda record: [record[fields[name]]] if fields[name] in record else []
-
-
-def _matches(values: list[Any], wanted: list[str]) -> bool:
-    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
-    # EC2 knows * and ? alone; fnmatch would read [ as the start of a set.
-    patterns = [pattern.replace("[", "[[]") for pattern in wanted]
-    return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
+READERS: Mapping[str, filters.Reader] = {"block-device-mapping.snapshot-id": _snapshots_of}
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -14,9 +14,13 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from botocore.loaders import Loader
 from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.parsers import create_parser
 from botocore.validate import ParamValidator
 
 from wizard.cloud.practice.messages import Refusal
+
+MOST_NAMED = 20
+"""Possible values that a refusal names: of instance types there are more than a thousand."""
 
 
 @cache
@@ -49,7 +53,8 @@ def _limits(shape: Shape, value: Any, name: str) -> list[str]:
     size = len(value) if isinstance(value, str) else value
     found = []
     if enum and value not in enum:
-        found.append(f"{name} is {value!r}; it must be one of {', '.join(enum)}")
+        listed = f"one of {', '.join(enum)}" if len(enum) <= MOST_NAMED else "a value that AWS lists for it"
+        found.append(f"{name} is {value!r}; it must be {listed}")
     if "max" in limits and size > limits["max"]:
         found.append(f"{name} is over the limit of {limits['max']}")
     # Java's classes of letters (\p{L}) Python has not; they stand in what tags may be.
@@ -132,6 +137,16 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def read_answer(action: OperationModel, status: int, body: bytes) -> dict[str, Any]:
+    """An answer's values from its XML.  Raises the Refusal that is in it."""
+    assert action.output_shape is not None
+    parser = create_parser("ec2")
+    said: dict[str, Any] = parser.parse({"status_code": status, "headers": {}, "body": body}, action.output_shape)
+    if error := said.get("Error"):
+        raise Refusal(error["Code"], error.get("Message", ""), status=status)
+    return said
 
 
 def write_refusal(refusal: Refusal, request_id: str) -> bytes:

@@ -1,6 +1,6 @@
 """The practice cloud's server: HTTP on loopback.
 
-EBS direct, S3, images, volumes and parameters are ours, every other operation is moto's.
+EBS direct, S3, images, instances, volumes and parameters are ours, every other operation is moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -13,35 +13,34 @@ import re
 import threading
 import time
 import traceback
-from functools import cache
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import ebs, ec2, publishing, s3, ssm, volumes
+from wizard.cloud.practice import by_moto, ebs, ec2, instances, key_pairs, publishing, s3, ssm, volumes
+from wizard.cloud.practice.ec2 import Operation
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
+from wizard.cloud.practice.machines import Machines
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
 from wizard.cloud.practice.state import save
 from wizard.cloud.practice.traffic import Traffic
+from wizard.run.warden import Warden
 
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)/(?P<service>[a-z0-9-]+)/")
 
-PASSING_HEADERS = ("Authorization", "Content-Type", "Host", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Target")
-
 WATCH = 1.0
 """Seconds between two looks whether anybody still uses the cloud."""
-
-EC2_OPERATIONS = volumes.beside({**ec2.OPERATIONS, **publishing.OPERATIONS})
-"""What is answered here; every other operation of EC2's is moto's."""
 
 _one_at_a_time = threading.Lock()
 """Held wherever a record is read and then written; blocks do not need it."""
 
 
-def answer(folder: Path, request: Request) -> Response:
-    """Routes by what the request was signed for, as AWS does by host name."""
+def answer(folder: Path, request: Request, operations: Mapping[str, Operation]) -> Response:
+    """Routes by what the request was signed for, as AWS does by host name; `operations` are those of EC2 that are
+    answered here."""
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
     if signed is None:
         return Response(403, b'{"Message": "The request is not signed."}')
@@ -55,15 +54,15 @@ def answer(folder: Path, request: Request) -> Response:
         return s3.answer(folder, signed["region"], request)
     if signed["service"] == "ec2":
         action = parse_qs(request.body.decode()).get("Action", [""])[0]
-        if action in EC2_OPERATIONS:
+        if action in operations:
             with _one_at_a_time:
-                return ec2.answer(region, action, request.body, EC2_OPERATIONS[action])
+                return ec2.answer(region, action, request.body, operations[action], instances.CHECKS.get(action))
     if signed["service"] == "ssm":
         action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if action in ssm.OPERATIONS:
             with _one_at_a_time:
                 return ssm.answer(region, action, request.body)
-    return by_moto(request)
+    return by_moto.forward(request)
 
 
 def refusal_of(fault: str | None, request: Request) -> Response | None:
@@ -99,25 +98,6 @@ REFUSALS = {
 """For the services that speak JSON, for those of the query protocol, for S3."""
 
 
-def by_moto(request: Request) -> Response:
-    """moto's answer; it keeps what it makes in memory."""
-    headers = {name: request.headers[name] for name in PASSING_HEADERS if name in request.headers}
-    said = _moto().open(request.target, method=request.method, headers=headers, data=request.body)
-    kept = {name: value for name, value in said.headers.items() if name.lower() not in ("content-length", "connection")}
-    return Response(said.status_code, said.get_data(), kept)
-
-
-@cache
-def _moto() -> Any:
-    """Loaded on first use: it costs half a second, which an upload need not wait for."""
-    # Its catalogue of 1,300 public images costs three seconds, and DescribeImages is ours.
-    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.test import Client
-
-    return Client(DomainDispatcherApplication(create_backend_app), use_cookies=False)
-
-
 class Handler(BaseHTTPRequestHandler):
     """HTTP to Request and Response to HTTP."""
 
@@ -126,6 +106,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     folder: Path
     faults: Faults
+    operations: Mapping[str, Operation]
     traffic: Traffic
 
     def respond(self) -> None:
@@ -142,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "stall":
             time.sleep(STALL_SECONDS)
         try:
-            response = refusal_of(fault, request) or answer(self.folder, request)
+            response = refusal_of(fault, request) or answer(self.folder, request, self.operations)
         except Exception:  # noqa: BLE001  a mistake in here is an answer too, and stands in the log
             traceback.print_exc()
             response = Response(500, b'{"Message": "The practice cloud failed; see its server.log."}')
@@ -180,7 +161,11 @@ class Server(ThreadingHTTPServer):
 
 def serve(folder: Path) -> None:
     """Serves the cloud kept in `folder` on a free port of loopback, until nobody holds the users' lock."""
-    handler = type("FolderHandler", (Handler,), {"folder": folder, "faults": Faults(folder), "traffic": Traffic()})
+    # Forks, so it comes before any thread.
+    of_instances = instances.operations(Machines(Warden()))
+    operations = volumes.beside({**ec2.OPERATIONS, **publishing.OPERATIONS, **key_pairs.OPERATIONS, **of_instances})
+    kept = {"folder": folder, "faults": Faults(folder), "operations": operations, "traffic": Traffic()}
+    handler = type("FolderHandler", (Handler,), kept)
     server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     save(folder / SERVER_FILE, {"pid": os.getpid(), "port": server.server_port})
