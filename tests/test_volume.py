@@ -364,6 +364,7 @@ def test_an_end_at_any_record_of_the_journal_makes_one_snapshot(cloud: Cloud, mo
     }
     assert [one["SnapshotId"] for one in cloud.snapshots()] == [said["snapshot"]]
     assert cloud.volumes() == []
+    assert cloud.journal.last("DeleteVolume"), "nobody is told of a volume that is gone"
     assert_holds(cloud, said["snapshot"])
 
 

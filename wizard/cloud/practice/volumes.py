@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cloud.practice import ec2, state
-from wizard.cloud.practice.ec2 import Parameters, Respond
+from wizard.cloud.practice.ec2 import Operation, Parameters
 from wizard.cloud.practice.messages import Refusal
 from wizard.cloud.practice.state import ACCOUNT, BLOCK, GIB
 
@@ -217,8 +217,8 @@ def _unplug(region: Path, volume: Volume) -> None:
 # The instance
 
 
-def describe_instances(region: Path, asked: Parameters) -> dict[str, Any]:
-    """This machine alone."""
+def describe_this_machine(region: Path, asked: Parameters) -> dict[str, Any]:
+    """This machine, which is shown to those alone who name it."""
     for instance_id in asked.get("InstanceIds", []):
         _check_instance(instance_id)
     devices = [
@@ -236,7 +236,7 @@ def describe_instances(region: Path, asked: Parameters) -> dict[str, Any]:
     return {"Reservations": [{"ReservationId": "r-00000000000000001", "OwnerId": ACCOUNT, "Instances": [shown]}]}
 
 
-def get_console_output(_region: Path, asked: Parameters) -> dict[str, Any]:
+def console_of_this_machine(_region: Path, asked: Parameters) -> dict[str, Any]:
     """This machine's console is nobody's business: it has shown nothing yet."""
     _check_instance(asked["InstanceId"])
     return {"InstanceId": THIS_MACHINE, "Timestamp": state.timestamp(time.time())}
@@ -329,13 +329,25 @@ def _volume(region: Path, volume_id: str) -> Volume:
         raise Refusal("InvalidVolume.NotFound", f"The volume '{volume_id}' does not exist.") from None
 
 
-OPERATIONS: Mapping[str, Respond] = {
-    "AttachVolume": attach_volume,
-    "CreateSnapshot": create_snapshot,
-    "CreateVolume": create_volume,
-    "DeleteVolume": delete_volume,
-    "DescribeInstances": describe_instances,
-    "DescribeVolumes": describe_volumes,
-    "DetachVolume": detach_volume,
-    "GetConsoleOutput": get_console_output,
-}
+def beside(others: Mapping[str, Operation]) -> dict[str, Operation]:
+    """These operations and others'; what is asked of an instance is answered here for this machine alone."""
+
+    def of_instances(action: str, ours: Operation) -> Operation:
+        theirs = others.get(action, ours)
+        return lambda region, asked: (ours if _is_of_this_machine(asked) else theirs)(region, asked)
+
+    return {
+        **others,
+        "AttachVolume": attach_volume,
+        "CreateSnapshot": create_snapshot,
+        "CreateVolume": create_volume,
+        "DeleteVolume": delete_volume,
+        "DescribeVolumes": describe_volumes,
+        "DetachVolume": detach_volume,
+        "DescribeInstances": of_instances("DescribeInstances", describe_this_machine),
+        "GetConsoleOutput": of_instances("GetConsoleOutput", console_of_this_machine),
+    }
+
+
+def _is_of_this_machine(asked: Parameters) -> bool:
+    return THIS_MACHINE in (asked.get("InstanceId"), *asked.get("InstanceIds", []))

@@ -200,6 +200,8 @@ def delete(ec2: Client, journal: Journal, volume_id: str) -> bool:
     """Detaches and deletes a volume of ours; False if there is none any more."""
     region = ec2.meta.region_name
     if describe(ec2, volume_id) is None:
+        if _is_unheard(journal, "DeleteVolume", volume_id):
+            journal.answered("DeleteVolume", region=region, volume_id=volume_id)
         return False
     detach(ec2, journal, volume_id)
     journal.asked("DeleteVolume", region=region, volume_id=volume_id)
@@ -207,11 +209,17 @@ def delete(ec2: Client, journal: Journal, volume_id: str) -> bool:
         try:
             ec2.delete_volume(VolumeId=volume_id)
         except ClientError as error:
+            # By this very call, repeated because its answer was lost.
             if aws_code(error) != "InvalidVolume.NotFound":
                 raise
-            return False
     journal.answered("DeleteVolume", region=region, volume_id=volume_id)
     return True
+
+
+def _is_unheard(journal: Journal, operation: str, volume_id: str) -> bool:
+    """Whether an operation on a volume was asked for, and its answer is missing."""
+    about = [item for item in journal.records() if (item["operation"], item.get("volume_id")) == (operation, volume_id)]
+    return bool(about) and about[-1]["kind"] == "asked"
 
 
 def discard(ec2: Client, journal: Journal) -> list[str]:
