@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from fake_qemu import FakeQemu
 from real_builds import CLASSIC, RECIPE, ami_wizard, build, digest, recipe_file
+from unbundle import key_pair, unbundle
 from users import ORDINARY_USER, has_ordinary_user
 
 from wizard.cloud.practice.process import practice_cloud
@@ -243,6 +244,30 @@ def test_inspect_finds_nothing_wrong_with_a_real_image(kind: str, request: pytes
     assert said["kernel"]["verdicts"] == {profile: {"boots": True, "reachable": True}}
     assert [one["what"] for one in said["findings"]] == []
     assert done.returncode == 0
+
+
+def test_an_s3_backed_ami_stands_on_a_bundle_of_the_image_and_goes_away_with_it(
+    classic: dict[str, Any], in_world: Path, tmp_path: Path
+) -> None:
+    pem, bucket = key_pair(tmp_path, "user"), "practice-eu-west-1"
+    in_s3 = CLASSIC.replace('"classic"', '"bundled"').replace("[disk]", 'storage = "s3"\n[disk]')
+    files = f'certificate = "{pem.certificate}"\nprivate_key = "{pem.private_key}"\n'
+    made = build(in_world, f'{in_s3}[bundle]\nbucket = "{bucket}"\n{files}')
+    assert made["sha256"] == classic["sha256"], "where it is put makes no other image"
+
+    with cloud(in_world, "eu-west-1") as (ec2, _), practice_cloud(in_world / "practice") as endpoint:
+        s3 = client("s3", "eu-west-1", endpoint)
+        (image,) = ec2.describe_images(ImageIds=[made["image_id"]])["Images"]
+        assert (image["RootDeviceType"], image["ImageLocation"]) == ("instance-store", made["image_location"])
+        keys = [item["Key"] for item in s3.list_object_versions(Bucket=bucket)["Versions"]]
+        found = {key.rpartition("/")[2]: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+        manifest = found[made["image_location"].rpartition("/")[2]]
+        assert digest(unbundle(manifest, found, pem.private_key, tmp_path)) == made["sha256"]
+
+        assert ami_wizard("clean", made["build"], "--cloud", "--yes").returncode == 0
+
+        assert "Versions" not in s3.list_object_versions(Bucket=bucket)
+        assert made["image_id"] not in [image["ImageId"] for image in ec2.describe_images(Owners=["self"])["Images"]]
 
 
 def test_clean_removes_what_a_build_made_and_twice_does_no_harm(hvm: dict[str, Any], in_world: Path) -> None:

@@ -13,7 +13,8 @@ from unbundle import KeyPair, is_signed_by, key_pair, listed, unbundle, value
 from wizard import presets
 from wizard.bundle.archive import data_size, tar_stream
 from wizard.bundle.keys import Sealed, ec2_key, new_secret, seal, signing_pair, unseal
-from wizard.bundle.manifest import Contents, Machine, manifest, part_name
+from wizard.bundle.manifest import Contents, Machine, manifest
+from wizard.bundle.names import part_name
 from wizard.bundle.stream import PART, Tap, parts
 from wizard.explain import Failure, explain
 from wizard.targets.regions import regions

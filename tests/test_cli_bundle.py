@@ -11,9 +11,12 @@ from unbundle import KeyPair, key_pair
 
 from wizard import folders
 from wizard.cli.bundle import bundle
+from wizard.cli.clean import clean
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.session import client
 from wizard.explain import Failure
+from wizard.run import uploads
+from wizard.run.builds import resources
 
 REGION = "eu-west-3"
 BUCKET = f"practice-{REGION}"
@@ -66,7 +69,7 @@ def test_a_changed_image_gets_a_bundle_of_its_own(image: Path, pem: KeyPair, ec2
     with image.open("r+b") as file:
         file.write(b"changed")
     second = json.loads(run(image, pem, ec2, "--json").stdout)
-    assert first.keys() == {"image_location", "region", "image", "cost"}
+    assert first.keys() == {"image_location", "region", "image", "cost", "upload"}
     assert first["image_location"] != second["image_location"]
     assert len(names()) == 4
 
@@ -81,3 +84,11 @@ def test_where_ec2_s_key_is_not_known_it_is_asked_for_and_never_guessed(image: P
 @pytest.mark.parametrize("place", ["only-a-bucket", "My_Bucket/web", "bucket//web", "bucket/../web"])
 def test_a_place_that_is_none_is_wrong_usage(place: str, image: Path, pem: KeyPair) -> None:
     assert "is not BUCKET/FOLDER" in str(run(image, pem, None, place=place).exception)
+
+
+def test_it_is_listed_and_goes_away_whole(image: Path, pem: KeyPair, ec2: Path) -> None:
+    made = json.loads(run(image, pem, ec2, "--json").stdout)
+    assert [one["id"] for one in resources(uploads.all_uploads()[0])] == [made["image_location"]]
+    assert CliRunner().invoke(clean, [made["upload"], "--cloud", "--yes"], standalone_mode=False).return_value == 0
+    assert names() == []
+    assert uploads.all_uploads() == []

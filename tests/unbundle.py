@@ -1,6 +1,5 @@
 """An S3 bundle taken apart by other programs than those that made it: openssl, gzip and tar."""
 
-import hashlib
 import re
 import subprocess
 from dataclasses import dataclass
@@ -78,16 +77,19 @@ def unbundle(manifest: bytes, parts: dict[str, bytes], private_key: Path, folder
     `reader`: "user" or "ec2", whose key `private_key` is.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    joined = b"".join(parts[name] for name, _ in listed(manifest))
     for name, digest in listed(manifest):
         assert run("openssl", "dgst", "-sha1", "-r", given=parts[name]).split()[0].decode() == digest
-    assert len(joined) == int(value(manifest, "bundled_size"))
-    key = decrypted(value(manifest, f"{reader}_encrypted_key"), private_key)
-    iv = decrypted(value(manifest, f"{reader}_encrypted_iv"), private_key)
-    packed = run("openssl", "enc", "-d", "-aes-128-cbc", "-K", key, "-iv", iv, given=joined)
-    archive = run("gzip", "-dc", given=packed)
-    assert hashlib.sha1(archive).hexdigest() == value(manifest, "digest")
-    names = run("tar", "-tf", "-", given=archive).decode().splitlines()
-    assert names == [listed(manifest)[0][0].rpartition(".part.")[0]]
-    run("tar", "--sparse", "-xf", "-", "-C", str(folder), given=archive)
-    return folder / names[0]
+    joined, archive = folder / "joined", folder / "archive.tar"
+    joined.write_bytes(b"".join(parts[name] for name, _ in listed(manifest)))
+    assert joined.stat().st_size == int(value(manifest, "bundled_size"))
+    key, iv = (decrypted(value(manifest, f"{reader}_encrypted_{what}"), private_key) for what in ("key", "iv"))
+    unpack = 'openssl enc -d -aes-128-cbc -K "$1" -iv "$2" -in "$3" | gzip -dc > "$4"'
+    run("bash", "-o", "pipefail", "-c", unpack, "bash", key, iv, str(joined), str(archive))
+    sha1 = run("openssl", "dgst", "-sha1", "-r", str(archive)).split()[0].decode()
+    assert sha1 == value(manifest, "digest")
+    (name,) = run("tar", "-tf", str(archive)).decode().splitlines()
+    assert name == listed(manifest)[0][0].rpartition(".part.")[0]
+    run("tar", "--sparse", "-xf", str(archive), "-C", str(folder))
+    joined.unlink()
+    archive.unlink()
+    return folder / name

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from wizard import __version__
 from wizard.bundle.keys import Sealed, SigningPair
+from wizard.bundle.names import part_name
 
 VERSION = "2007-10-10"
 
@@ -40,16 +41,6 @@ class Contents:
     archive_sha1: str
     bundled_size: int
     parts: Sequence[str]
-
-
-def part_name(name: str, index: int) -> str:
-    """The file name of a part."""
-    return f"{name}.part.{index:02}"
-
-
-def manifest_name(name: str) -> str:
-    """The file name of the manifest."""
-    return f"{name}.manifest.xml"
 
 
 def manifest(machine: Machine, contents: Contents, sealed: Sealed, pair: SigningPair) -> bytes:

@@ -1,11 +1,11 @@
 """The place of a bundle in S3: whether its bucket will do, what lies there, and how it goes again."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from wizard.bundle.names import any_name, manifest_name, part_name
 from wizard.cloud.errors import aws_code, aws_errors
 from wizard.cloud.session import Client
 from wizard.explain import Failure
@@ -32,18 +32,10 @@ class Place:
 
     @property
     def manifest(self) -> str:
-        return f"{self.base}.manifest.xml"
+        return manifest_name(self.base)
 
     def part(self, index: int) -> str:
-        return f"{self.base}.part.{index:02}"
-
-    @property
-    def keys(self) -> re.Pattern[str]:
-        """What the keys of a bundle's objects look like."""
-        return re.compile(rf"{re.escape(self.base)}\.(manifest\.xml|part\.\d{{2,}})")
-
-    def __str__(self) -> str:
-        return f"{self.bucket}/{self.base}"
+        return part_name(self.base, index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +90,8 @@ def stored(s3: Client, place: Place) -> list[Stored]:
     except Failure as failure:
         if failure.code != "no-such-bucket":
             raise
-    return [item for item in found if place.keys.fullmatch(item.key)]
+    ours = any_name(place.base)
+    return [item for item in found if ours.fullmatch(item.key)]
 
 
 def _stored(item: dict[str, Any]) -> Stored:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
+from wizard.bundle.names import manifest_name
+
 Way = Literal["pv", "bios", "uefi"]
 """How an image is started: as a paravirtual guest of Xen, or like a PC or server by its firmware."""
 
@@ -203,7 +205,7 @@ class UploadBundle:
     @property
     def location(self) -> str:
         """Where its manifest lies, as RegisterImage takes it."""
-        return f"{self.bucket}/{self.base}.manifest.xml"
+        return f"{self.bucket}/{manifest_name(self.base)}"
 
 
 @dataclass(frozen=True, slots=True)

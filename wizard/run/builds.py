@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wizard import folders
+from wizard.bundle.names import manifest_name
 from wizard.explain import Failure
 from wizard.files import write_atomically
 from wizard.plan.build import Occasion, build_id
@@ -293,7 +294,7 @@ REMOVING = (
 def _named_in(record: Record) -> Iterator[tuple[str, str]]:
     """Kind and id of what a record speaks of.  An image's id stands beside a parameter's name, too."""
     if "base" in record:
-        yield "bundle", f"{record['bucket']}/{record['base']}.manifest.xml"
+        yield "bundle", f"{record['bucket']}/{manifest_name(record['base'])}"
     elif "name" in record:
         yield "parameter", record["name"]
     elif record["operation"] in ("CreateVolume", "DeleteVolume") and "volume_id" in record:
