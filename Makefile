@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 
 # What only the tests need: machines to boot images in, a real terminal, what the kernel's Kconfig is built with, and
 # what kernels are packed with.
-TEST_PACKAGES := qemu-system-x86 qemu-utils seabios ovmf openssh-client tmux gcc libc6-dev flex bison cpio bzip2 xz-utils \
-  lzop lz4 zstd libcap2-bin dosfstools busybox-static pacman-package-manager makepkg gpg gpg-agent dnf zypper rpm \
+TEST_PACKAGES := qemu-system-x86 qemu-utils seabios ovmf openssh-client openssh-server tmux gcc libc6-dev flex bison \
+  cpio bzip2 xz-utils lzop lz4 zstd libcap2-bin dosfstools busybox-static pacman-package-manager makepkg gpg gpg-agent dnf zypper rpm \
   createrepo-c systemd kmod skopeo umoci
 
 # What only `make truth` needs: it builds kernels, and userlands to start with them.

@@ -103,7 +103,9 @@ def _step(step: StepTrack, event: Event) -> StepTrack:
             lines = (*step.lines, *(plain(line) for line in event["lines"]))[-LINES:]
             return replace(step, lines=lines, said=now)
         case "progress":
-            marks = (*step.marks, (now, event["done"]))[-MARKS:]
+            # What begins anew, such as reading back what was sent, has a rate of its own.
+            before = step.marks if event["done"] >= step.done else ()
+            marks = (*before, (now, event["done"]))[-MARKS:]
             return replace(
                 step,
                 done=event["done"],
@@ -152,7 +154,7 @@ def parts_line(step: StepTrack) -> str:
     return " · ".join(said)
 
 
-AMOUNTS = {"sent": "sent", "there": "there already", "zeros": "of zeros", "holes": "of holes"}
+AMOUNTS = {"sent": "sent", "there": "there already", "zeros": "of zeros", "holes": "of holes", "checked": "read back"}
 COUNTS = {"retried": "sent again", "throttled": "slowed down by AWS"}
 
 

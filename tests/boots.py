@@ -68,7 +68,7 @@ def started(image: Path, kind: str, folder: Path) -> Boot:
 
 def own_kernel(world: Path) -> tuple[Path, str]:
     """Debian's cloud kernel, taken out of its package as if one had built it, and its release."""
-    package = next((world / "downloads").glob("linux-image-6*-cloud-amd64_*.deb"))
+    package = next((world / "downloads").rglob("linux-image-6*-cloud-amd64_*.deb"))
     folder = world / "own"
     subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
     return folder, next((folder / "lib" / "modules").iterdir()).name

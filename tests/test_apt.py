@@ -46,7 +46,7 @@ def server(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         postinst=install,
     )
     signer = apt.key(folder / "gnupg", "Miniature Ubuntu")
-    debs = [deb for deb in sorted((world / "downloads").glob("*.deb")) if not deb.name.startswith("linux-image")]
+    debs = [deb for deb in sorted((world / "downloads/apt").rglob("*.deb")) if not deb.name.startswith("linux-image")]
     apt.repository(folder / "repository", [*newest(debs), kernel], signer)
     with served(folder / "repository") as mirror:
         yield Server(mirror.address, signer)

@@ -125,6 +125,14 @@ def test_holes_are_neither_read_nor_stored(tmp_path: Path, monkeypatch: pytest.M
     assert len(archive) == 20480
 
 
+def test_no_more_is_read_than_the_parts_that_were_asked_for(tmp_path: Path) -> None:
+    image = image_of(tmp_path, 64 << 20, {0: os.urandom(64 << 20)})
+    with image.open("rb") as file:
+        made = parts(Tap(tar_stream(file.fileno(), "disk", TIME)), new_secret())
+        assert next(made).read < 2 * PART
+        assert next(made).read < 3 * PART
+
+
 def test_the_same_image_and_secret_give_the_same_bytes(tmp_path: Path) -> None:
     image, secret = image_of(tmp_path, *SHAPES["several parts"]), new_secret()
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from unbundle import key_pair
 
 from wizard import questions
 from wizard.plan.defaults import layout_of
@@ -135,3 +136,28 @@ def test_a_preset_chosen_instead_leaves_ones_own_partitions_to_come_back_to() ->
 
 def test_partitions_that_cannot_be_read_are_not_offered() -> None:
     assert questions.known({"disk.layout": "own", "disk.partitions": "[[partitions]\nfilesystem = 7"}) == {}
+
+
+def test_a_bucket_and_a_key_pair_are_asked_for_where_the_root_disk_comes_from_s3() -> None:
+    paths = {"bundle.bucket", "bundle.certificate", "bundle.private_key"}
+    assert paths.isdisjoint(question.path for question in questions.ask("target", {}))
+    in_s3 = {"target.arch": "x86_64", "target.virtualization": "paravirtual", "target.storage": "s3"}
+    assert paths <= {question.path for question in questions.ask("target", in_s3)}
+    assert "needed" in (questions.problem("bundle.bucket", "", in_s3) or "")
+    assert questions.problem("bundle.bucket", "my-images", in_s3) is None
+
+
+def test_the_answers_of_an_s3_backed_ami_come_back_from_its_recipe(tmp_path: Path) -> None:
+    pem = key_pair(tmp_path, "user")
+    answers = {
+        "target.arch": "x86_64",
+        "target.virtualization": "paravirtual",
+        "target.storage": "s3",
+        "bundle.bucket": "my-images",
+        "bundle.certificate": str(pem.certificate),
+        "bundle.private_key": str(pem.private_key),
+        "bundle.prefix": "images/web",
+    }
+    given = questions.answers_of(questions.recipe(answers))
+    assert {path: given[path] for path in answers} == answers
+    assert questions.recipe({**given, "target.storage": "ebs"}).bundle is None

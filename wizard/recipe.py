@@ -22,6 +22,7 @@ Virtualization = Literal["paravirtual", "hvm"]
 Storage = Literal["ebs", "s3"]
 Init = Literal["systemd", "openrc"]
 BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
+Upload = Literal["direct", "volume"]
 
 # Source of the name's rule: the RegisterImage API reference.
 AmiName = Annotated[str, StringConstraints(min_length=3, max_length=128, pattern=r"^[A-Za-z0-9()\[\] ./\-'@_]+$")]
@@ -43,6 +44,15 @@ Prefix = Annotated[
     str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
 ]
 Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+# Sources: EC2 User Guide, "Resource IDs": 8 digits before 2016, 17 since.
+InstanceId = Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8}([0-9a-f]{9})?$")]
+VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8}([0-9a-f]{9})?$")]
+SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-[0-9a-f]{8}([0-9a-f]{9})?$")]
+# Neither part may begin with a dash: ssh would take it for an option.
+SshAddress = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9:][A-Za-z0-9._:-]*$", max_length=255)
+]
+"""What ssh connects to: a host or an address, with or without a user before it."""
 # Source: ModifyImageAttribute's LaunchPermission; ids of AWS Organizations as its API Reference has them.
 Sharer = Annotated[
     str,
@@ -83,6 +93,7 @@ class Target(Table):
     """Where the AMI will live and how an instance of it starts.
 
     `encrypted`: whether its snapshot is, with the account's default key for EBS or with `kms_key`.
+    `upload`: straight into a snapshot, or by way of a volume, of which the table [volume] tells.
     """
 
     region: Word
@@ -93,6 +104,7 @@ class Target(Table):
     boot_mode: BootMode | None = None
     encrypted: bool = False
     kms_key: KmsKey | None = None
+    upload: Upload = "direct"
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +113,28 @@ class Target(Table):
         if isinstance(given, dict) and given.get("arch") == "i386":
             return {"virtualization": "paravirtual", **given}
         return given
+
+
+class Volume(Table):
+    """The way to the snapshot by a volume: one of these three.
+
+    instance    a new volume is attached to this instance, written over ssh, and deleted in the end; `ssh` says where
+                and as whom ("admin@1.2.3.4"), `ssh_key` and `ssh_port` are ssh's own choice otherwise
+    id          a volume that the user wrote: a snapshot is made of it
+    snapshot    a snapshot that exists already: it is registered
+    """
+
+    instance: InstanceId | None = None
+    ssh: SshAddress | None = None
+    ssh_key: Line | None = None
+    ssh_port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
+    id: VolumeId | None = None
+    snapshot: SnapshotId | None = None
+
+    @property
+    def already_there(self) -> str | None:
+        """The volume or the snapshot that exists, so that no image is made."""
+        return self.id or self.snapshot
 
 
 class Kernel(Table):
@@ -233,6 +267,7 @@ class Recipe(Table):
     name: AmiName
     prove: bool = True
     target: Target
+    volume: Volume | None = None
     kernel: Kernel = Kernel()
     disk: Disk = Disk()
     distro: Distro = Distro()
@@ -319,6 +354,7 @@ PATHS = {
     "kernel": ("image", "config", "modules"),
     "distro": ("source",),
     "bundle": ("certificate", "private_key", "ec2_certificate"),
+    "volume": ("ssh_key",),
 }
 """The answers that are paths, by their table."""
 
@@ -459,6 +495,11 @@ RULES = {
 EXAMPLES = {
     "target.aki": "aki-5c21674b",
     "target.kms_key": "arn:aws:kms:us-east-1:123456789012:key/0f3a5c1e-2b4d-4c6e-8f90-a1b2c3d4e5f6",
+    "volume.instance": "i-0123456789abcdef0",
+    "volume.ssh": "admin@203.0.113.7",
+    "volume.ssh_key": "~/.ssh/id_ed25519",
+    "volume.id": "vol-0123456789abcdef0",
+    "volume.snapshot": "snap-0123456789abcdef0",
     "bundle.prefix": "images/web",
     "distro.checksum": "sha256: and the 64 digits that `sha256sum` prints",
     "distro.mirror": "https://mirror.example.org/debian",

@@ -50,7 +50,7 @@ def _ours(home: Path, recipe: Path) -> float:
 
 def _plain(home: Path, packages: str) -> float:
     """Seconds of the two commands that one would type."""
-    root, image, cache = home / "root", home / "plain.img", home / "wizard/downloads"
+    root, image, cache = home / "root", home / "plain.img", home / "wizard/downloads/apt/debian-bookworm-amd64"
     shutil.rmtree(root, ignore_errors=True)
     image.unlink(missing_ok=True)
     install = [

@@ -7,6 +7,7 @@ Sources: GNU tar manual, "Old GNU format" and "Storing sparse files"; ec2-ami-to
 import os
 import tarfile
 from collections.abc import Iterator
+from itertools import chain
 
 from wizard.files import data_extents
 
@@ -33,7 +34,7 @@ def tar_stream(fd: int, name: str, time: int) -> Iterator[bytes]:
     size = os.fstat(fd).st_size
     extents = _whole_blocks(data_extents(fd), size)
     length = 0
-    for piece in (*_head(name, time, size, extents), *_data(fd, extents), bytes(2 * BLOCK)):
+    for piece in chain(_head(name, time, size, extents), _data(fd, extents), [bytes(2 * BLOCK)]):
         length += len(piece)
         yield piece
     yield bytes(-length % RECORD)

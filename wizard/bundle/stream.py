@@ -61,8 +61,10 @@ def parts(archive: Tap, secret: Secret) -> Iterator[Part]:
     for piece in _encrypted(_packed(archive), secret):
         held += piece
         while len(held) >= PART:
-            yield Part(index, bytes(held[:PART]), archive.length)
+            with memoryview(held) as view:
+                whole = bytes(view[:PART])
             del held[:PART]
+            yield Part(index, whole, archive.length)
             index += 1
     if held:
         yield Part(index, bytes(held), archive.length)

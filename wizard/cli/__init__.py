@@ -14,6 +14,7 @@ COMMANDS = {
     "audit": "will this kernel boot on EC2?",
     "build": "a build without questions, from a recipe",
     "builds": "the builds on this machine and where each stands",
+    "bundle": "an image file to S3, for an S3-backed (instance store) AMI",
     "clean": "removes a build's files, and with --cloud what it made in AWS",
     "doctor": "what this machine has and lacks, and how to get it",
     "inspect": "what is in an image, and what is wrong with it",

@@ -8,15 +8,21 @@ from wizard.cloud import blocks, bucket, bundles, images, publishing, snapshot
 from wizard.cloud.blocks import BLOCK, GIB
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import ONCE, block_putter, client, identity, key_in_use
+from wizard.cloud.volume import actions as volume_actions
+from wizard.cloud.volume import volumes
 from wizard.explain import Failure
 from wizard.plan.cost import estimate
 from wizard.plan.steps import (
     CheckAccount,
     CheckBucket,
+    CheckFarEnd,
     CloudAction,
     RegisterImage,
+    SnapshotByVolume,
+    SnapshotVolume,
     UploadBundle,
     UploadSnapshot,
+    UseSnapshot,
     fill,
 )
 from wizard.run.journal import Journal
@@ -63,6 +69,8 @@ def _perform(
             return _upload_bundle(endpoint, action, work, journal, progress, cancelled)
         case UploadSnapshot():
             return _upload(endpoint, action, work, journal, progress, cancelled)
+        case CheckFarEnd() | SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
+            return volume_actions.perform(endpoint, action, work, journal, progress, cancelled)
         case RegisterImage():
             return _register(endpoint, action, work, journal, cancelled)
         case _:
@@ -97,6 +105,7 @@ def _upload(
     # Of other answers to the same build: nobody will go on with those.
     for other in others:
         snapshot.discard_unfinished(ec2, other)
+        volumes.discard(ec2, other)
     snapshot_id = snapshot.upload(
         image,
         put=block_putter(action.region, endpoint),

@@ -23,6 +23,8 @@ BY_CODE = {
     "throttled": "Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException "
     "RequestLimitExceeded TooManyRequestsException SlowDown BandwidthLimitExceeded EC2ThrottledException",
     "quota-exceeded": "ServiceQuotaExceededException ConcurrentLimitExceededException LimitExceededException",
+    "volume-limit": "VolumeLimitExceeded AttachmentLimitExceeded",
+    "volume-in-other-zone": "InvalidVolume.ZoneMismatch",
     "duplicate-ami-name": "InvalidAMIName.Duplicate",
     "invalid-aki": "InvalidKernelId.Malformed InvalidKernelId.NotFound",
     "invalid-manifest": "InvalidManifest",

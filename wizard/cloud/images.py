@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from wizard.cloud.errors import aws_code, aws_errors
 from wizard.cloud.session import Client
 from wizard.cloud.snapshot import delete_snapshot, started_id
+from wizard.cloud.volume import snapshots
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
 from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, NO_SNAPSHOT, fill
@@ -227,6 +228,9 @@ def _snapshots_made(ec2: Client, journal: Journal) -> Iterator[str]:
             continue
         if record["operation"] == "CopyImage" and record["kind"] == "answered":
             yield from record["snapshot_ids"]
+        if (record["operation"], record["kind"]) == ("CreateSnapshot", "asked"):
+            heard = snapshots.created_id(journal, record)
+            yield from [heard] if heard else snapshots.with_token(ec2, record["token"])
         if (record["operation"], record["kind"]) != ("StartSnapshot", "asked"):
             continue
         if heard := started_id(journal, record):

@@ -34,7 +34,7 @@ HASTY = LIMITS.merge(Config(connect_timeout=3, read_timeout=10, retries={"mode":
 """For what nobody needs to wait for."""
 
 ONCE = LIMITS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-"""For what has a patience of its own."""
+"""For what has a patience of its own, and for calls that make something and take no client token."""
 
 PRACTICE_KEYS = {"aws_access_key_id": "practice", "aws_secret_access_key": "practice"}
 

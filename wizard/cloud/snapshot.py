@@ -79,7 +79,7 @@ def upload(
     if target.state != "completed":
         present = send_blocks(image, target, put, ledger, progress, cancelled)
         _complete(target, present, ebs, ec2, journal, cancelled)
-        _wait_until_completed(target, ec2, LONGEST_COMPLETION, cancelled)
+        wait_until_completed(target, ec2, LONGEST_COMPLETION, cancelled)
     return target.id
 
 
@@ -245,7 +245,7 @@ def _complete(target: Target, present: Ledger, ebs: Client, ec2: Client, journal
     except Failure as failure:
         if failure.code != "aws-refused":
             raise
-        _wait_until_completed(target, ec2, patience, cancelled, late=failure)
+        wait_until_completed(target, ec2, patience, cancelled, late=failure)
     journal.answered("CompleteSnapshot", region=target.region, snapshot_id=target.id)
 
 
@@ -261,7 +261,7 @@ def _completions(journal: Journal, kind: Kind) -> list[Record]:
     return [item for item in journal.records() if (item["operation"], item["kind"]) == ("CompleteSnapshot", kind)]
 
 
-def _wait_until_completed(
+def wait_until_completed(
     target: Target, ec2: Client, patience: float, cancelled: Asked, late: Failure | None = None
 ) -> None:
     def failed(state: str | None) -> Failure:

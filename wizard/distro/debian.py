@@ -19,11 +19,23 @@ do_symlinks = no
 link_in_boot = yes
 """
 
+CACHE = """\
+kept=$DOWNLOADS/apt/{folder}
+mkdir -p "$kept"
+# What comes is put beside, and then renamed into its place: another build may be at it too. An old one was left by a
+# build that was killed.
+find "$DOWNLOADS/apt" -maxdepth 1 -name 'fetched.*' -mmin +1440 -exec rm -r {{}} +
+fetched=$(mktemp -d "$DOWNLOADS/apt/fetched.XXXXXX")
+trap 'rm -rf "$fetched" ${{keys:+"$keys"}}' EXIT"""
+"""Where the packages of this release are kept between builds."""
+
 LEND_KEYS = """\
 # apt reads keys as a user of its own, who may not look into this folder.
 keys=$(mktemp -d)
 chmod 755 "$keys"
 cp bootstrap/keys/*.asc "$keys\""""
+
+KEEP = """find "$fetched" -maxdepth 1 -name '*.deb' -exec mv -f -t "$kept" {} +"""
 
 TIDY_APT = """\
 find var/lib/apt/lists -type f -delete
@@ -53,12 +65,12 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "--skip=download/empty",
         "--skip=essential/unlink",
         """--setup-hook='mkdir -p "$1/var/cache/apt/archives"'""",
-        "--setup-hook=\"sync-in '$DOWNLOADS' /var/cache/apt/archives\"",
+        "--setup-hook=\"sync-in '$kept' /var/cache/apt/archives\"",
         f"--essential-hook={shlex.quote(_kernel_links(wanted.kernel))}",
         *(_initramfs_hooks() if wanted.has_initramfs else ()),
         *_kernel_hooks(wanted.kernel),
         *_locale_hooks(recipe.system.locale),
-        "--customize-hook=\"sync-out /var/cache/apt/archives '$DOWNLOADS'\"",
+        "--customize-hook=\"sync-out /var/cache/apt/archives '$fetched'\"",
         # sync-in gave the folder the owner and mode that it has on this machine.
         """--customize-hook='chown 0:0 "$1/var/cache/apt/archives" && chmod 755 "$1/var/cache/apt/archives"'""",
         # In any other folder it would be this machine's own that is tidied.
@@ -71,15 +83,15 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "bootstrap/root.tar",
         *map(shlex.quote, mirrors),
     ]
-    install = " \\\n  ".join(words)
-    if signers:
-        install = f'{LEND_KEYS}\n{install}\nrm -r "$keys"'
+    folder = f"{distro.name}-{wanted.release}-{wanted.arch}"
+    lines = [CACHE.format(folder=folder), *([LEND_KEYS] if signers else []), " \\\n  ".join(words), KEEP]
+    install = "\n".join(["(", *lines, ")"])
     return Step(
         "bootstrap",
         f"Install {wanted.title}",
         f"mmdebstrap fetches {wanted.distro.title}'s packages, checks their signatures and unpacks them into a root "
         "file system of their own. Packages that were fetched once are used again.",
-        (*keys.fetch(signers), Run('mkdir -p "$DOWNLOADS"'), Run(install)),
+        (*keys.fetch(signers), Run(install)),
         ("kernel",) if wanted.kernel else (),
         {**inputs, "mmdebstrap": host.stamp("mmdebstrap")},
     )

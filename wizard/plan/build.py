@@ -26,6 +26,7 @@ from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_of
 from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
+from wizard.plan.volume import instance_steps
 from wizard.recipe import Recipe
 
 EPOCH = 1686355200
@@ -51,6 +52,10 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     kernel = kernels.chosen(recipe.kernel, recipe.distro, recipe.target)
     able = kernels.abilities(known_of(kernel))
     chosen = choices(recipe, starts_by_uefi=able.uefi is not False)
+    if recipe.volume and (there := recipe.volume.already_there):
+        account = account_step(recipe, chosen, able, occasion.build, there)
+        to_cloud = cloud_steps(recipe, chosen, able, occasion.build, there, (), EPOCH)
+        return Plan(recipe.name, (account, *to_cloud), EPOCH)
     ids = DiskIds(identity(recipe))
     user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
     has_initramfs = kernels.has_initramfs(recipe, chosen.layout, kernel, user_kernel)
@@ -82,6 +87,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
         recipe.name,
         (
             account_step(recipe, chosen, able, occasion.build, image_key),
+            *instance_steps(recipe, occasion.build),
             *steps,
             *cloud_steps(
                 recipe,
@@ -106,7 +112,7 @@ def identity(recipe: Recipe) -> str:
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    for of_no_matter in ("name", "prove", "bundle", "publish"):
+    for of_no_matter in ("name", "prove", "bundle", "volume", "publish"):
         answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     layout = layout_of(recipe.target, recipe.disk)
@@ -117,6 +123,8 @@ def identity(recipe: Recipe) -> str:
 
 def tools_of(recipe: Recipe) -> list[str]:
     """The host's tools that this recipe's steps need.  Raises what reading the user's kernel raises."""
+    if recipe.volume and recipe.volume.already_there:
+        return []
     chosen = choices(recipe)
     layout = chosen.layout
     wanted = _userland(recipe, layout, None)
@@ -130,12 +138,14 @@ def tools_of(recipe: Recipe) -> list[str]:
         names += ["qemu-aarch64-static", "arch-test", "update-binfmts"]
     if os.geteuid() != 0:
         names += ["unshare", "newuidmap"]
+    if recipe.volume:
+        names.append("ssh")
     return names
 
 
 def tools_to_prove(recipe: Recipe) -> list[str]:
     """The host's tools that starting this recipe's image needs.  Raises what reading the user's kernel raises."""
-    if not recipe.prove:
+    if not recipe.prove or (recipe.volume and recipe.volume.already_there):
         return []
     able = kernels.abilities(known_of(kernels.chosen(recipe.kernel, recipe.distro, recipe.target)))
     ways = ways_of(recipe, choices(recipe), able)

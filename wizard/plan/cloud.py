@@ -14,6 +14,7 @@ from wizard.plan.steps import (
     UploadBundle,
     UploadSnapshot,
 )
+from wizard.plan.volume import volume_step
 from wizard.recipe import Recipe
 from wizard.targets import target
 from wizard.targets.target import Abilities
@@ -54,7 +55,7 @@ def cloud_steps(
     parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image}, bundle)
     if bundle:
         return [*_from_bundle(bundle, parameters, build, after), *publishing_steps(recipe, build, image)]
-    upload = Step(
+    upload = volume_step(recipe, build, tags, after) or Step(
         "snapshot",
         "Upload the image to an EBS snapshot",
         "The blocks that hold data go straight into a snapshot, each with its checksum; empty ones are left out. "
@@ -143,19 +144,17 @@ def register_parameters(
 ) -> dict[str, object]:
     """RegisterImage's parameters; `<snapshot>` stands for the snapshot's id.
 
-    What is made from a bundle has no snapshot, and its root device stands in the manifest.
+    What is made from a bundle has no snapshot.
     """
     outcome = chosen.consequences
-    fields = target.register_fields(recipe.target, outcome, able)
     disk = {"SnapshotId": "<snapshot>", "VolumeType": outcome.volume_type, "DeleteOnTermination": True}
     source: dict[str, object] = {"BlockDeviceMappings": [{"DeviceName": outcome.root_device_name, "Ebs": disk}]}
     if bundle:
         source = {"ImageLocation": bundle.location}
-        del fields["RootDeviceName"]
     return {
         "Name": recipe.name,
         "Description": f"{recipe.distro.name} {recipe.distro.release}, made by ami-wizard",
-        **fields,
+        **target.register_fields(recipe.target, outcome, able),
         **source,
         "TagSpecifications": [
             {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}

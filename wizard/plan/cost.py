@@ -21,6 +21,21 @@ def estimate(stored: int, puts: int, kind: Literal["snapshot", "s3"] = "snapshot
     )
 
 
+def estimate_by_volume(stored: int, volume_gib: int, hours: float) -> str:
+    """The same for a snapshot that was made by way of a volume, which was kept for so many hours."""
+    prices = presets.load("prices")
+    monthly = stored / GIB * prices["snapshot_gib_month"]
+    once = volume_gib * hours / HOURS_A_MONTH * prices["volume_gib_month"]
+    return (
+        f"{_dollars(monthly)} a month while it is kept, and {_dollars(once)} once for the volume of {volume_gib} GiB "
+        f"(an estimate, by the prices of {prices['region']} on {prices['date']}; the instance's own hours come on top)"
+    )
+
+
+HOURS_A_MONTH = 730
+"""As AWS counts for EBS volumes (Amazon EBS pricing page)."""
+
+
 def estimate_copy(stored: int) -> str:
     """The same for a copy of so many bytes in another region: the month there, and the way there."""
     prices = presets.load("prices")

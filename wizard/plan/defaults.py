@@ -91,6 +91,8 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
     wrong = list(target_problems(recipe.target)) if judges_target else [region_problem(recipe.target.region)]
     yield from filter(None, wrong)
     yield from publishing_problems(recipe)
+    if judges_target:
+        yield from _volume_problems(recipe)
     if judges_target and not any(found and found.place == "target.storage" for found in wrong):
         yield from _bundle_problems(recipe)
     unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe), *_mixed_layouts(recipe)]
@@ -104,6 +106,33 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
         yield Problem(
             "system.timezone", f"no time zone {recipe.system.timezone!r}.", nearest(recipe.system.timezone, known)
         )
+
+
+def _volume_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What does not go together in the way to the snapshot by a volume."""
+    where, volume = recipe.target, recipe.volume
+    if volume is None:
+        if where.upload == "volume":
+            yield Problem(
+                "volume", "is needed when upload is 'volume': the table [volume], with instance, id or snapshot."
+            )
+        return
+    if where.storage == "s3":
+        yield Problem("target.storage", "is 's3', but the table [volume] is of the way to an EBS snapshot.", "ebs")
+    if where.upload == "direct":
+        yield Problem("target.upload", "is 'direct', but there is a table [volume]: leave one of them out.", "volume")
+    ways = {"instance": volume.instance, "id": volume.id, "snapshot": volume.snapshot}
+    given = [name for name, value in ways.items() if value]
+    if len(given) != 1:
+        message = f"has {' and '.join(given)}; give one of them" if given else "needs one of instance, id and snapshot"
+        yield Problem("volume", f"{message}: who writes the volume, a volume that is written, or its snapshot.")
+    of_ssh = [name for name in ("ssh", "ssh_key", "ssh_port") if getattr(volume, name)]
+    if of_ssh and not volume.instance:
+        yield Problem(f"volume.{of_ssh[0]}", "is given, but there is no instance to reach by it.")
+    if volume.ssh_key and not Path(volume.ssh_key).is_file():
+        yield Problem("volume.ssh_key", f"there is no {volume.ssh_key}.")
+    if volume.already_there and where.encrypted:
+        yield Problem("target.encrypted", f"is true, but {volume.already_there} is what it is: leave it out.")
 
 
 def _size_problems(recipe: Recipe) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from wizard.plan.steps import (
     BUILD_TAG,
     CheckAccount,
     CheckBucket,
+    CheckFarEnd,
     CheckPublishing,
     CloudAction,
     CopyImage,
@@ -22,8 +23,11 @@ from wizard.plan.steps import (
     PutParameter,
     RegisterImage,
     ShareImage,
+    SnapshotByVolume,
+    SnapshotVolume,
     UploadBundle,
     UploadSnapshot,
+    UseSnapshot,
 )
 from wizard.targets.regions import regions
 
@@ -66,6 +70,25 @@ def _statements(action: CloudAction) -> Iterator[Statement]:
             }
         case UploadSnapshot():
             yield from _of_upload(action)
+        case CheckFarEnd():
+            yield _describing("ec2:DescribeInstances", action.region)
+        case SnapshotByVolume():
+            yield from _of_writing_a_volume(action)
+            volumes = _arn(action.region, "volume", account="*")
+            yield _on_our_own("CreateSnapshotOfVolume", ["ec2:CreateSnapshot"], volumes, action.tags[BUILD_TAG])
+            yield from _of_volume_snapshot(action)
+        case SnapshotVolume():
+            volume = _arn(action.region, "volume", account="*", one=action.volume)
+            yield {
+                "Sid": "CreateSnapshotOfVolume",
+                "Effect": "Allow",
+                "Action": "ec2:CreateSnapshot",
+                "Resource": volume,
+            }
+            yield _describing("ec2:DescribeVolumes", action.region)
+            yield from _of_volume_snapshot(action)
+        case UseSnapshot():
+            yield _describing("ec2:DescribeSnapshots", action.region)
         case UploadBundle():
             yield from _of_bundle(action)
         case RegisterImage():
@@ -99,10 +122,10 @@ def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
     yield {"Sid": "TagSnapshot", "Effect": "Allow", "Action": "ec2:CreateTags", "Resource": snapshots}
     yield _describing("ec2:DescribeSnapshots", action.region)
     if action.encryption:
-        yield _of_encryption("Encrypt", action.region, action.encryption.get("KmsKeyArn"))
+        yield _of_encryption(action.region, action.encryption.get("KmsKeyArn"))
 
 
-def _of_encryption(sid: str, region: str, key: str | None) -> Statement:
+def _of_encryption(region: str, key: str | None, sid: str = "Encrypt") -> Statement:
     """The use of one key, or by EBS alone of whichever is the account's default one."""
     used_by_ebs = {"StringLike": {"kms:ViaService": ["ec2.*.amazonaws.com*", "ebs.*.amazonaws.com*"]}}
     return {
@@ -114,6 +137,55 @@ def _of_encryption(sid: str, region: str, key: str | None) -> Statement:
         ],
         "Resource": key or f"arn:{_partition(region)}:kms:{region}:*:key/*",
         **({} if key else {"Condition": used_by_ebs}),
+    }
+
+
+def _of_writing_a_volume(action: SnapshotByVolume) -> Iterator[Statement]:
+    """Attaching and detaching concern the instance too, which is not ours and is named."""
+    build, volumes = action.tags[BUILD_TAG], _arn(action.region, "volume", account="*")
+    instance = _arn(action.region, "instance", account="*", one=action.far_end.instance)
+    yield _tagged_when_made("CreateVolume", volumes, build)
+    yield _tagging("Volume", volumes, "CreateVolume")
+    yield _on_our_own("AttachVolume", ["ec2:AttachVolume", "ec2:DetachVolume"], volumes, build)
+    yield {
+        "Sid": "AttachToInstance",
+        "Effect": "Allow",
+        "Action": ["ec2:AttachVolume", "ec2:DetachVolume"],
+        "Resource": instance,
+    }
+    yield {"Sid": "GetConsoleOutput", "Effect": "Allow", "Action": "ec2:GetConsoleOutput", "Resource": instance}
+    yield _on_our_own("DeleteVolume", ["ec2:DeleteVolume"], volumes, build)
+    yield _describing("ec2:DescribeInstances", action.region)
+    yield _describing("ec2:DescribeVolumes", action.region)
+    if action.encryption:
+        yield _of_encryption(action.region, action.encryption.get("KmsKeyId"))
+
+
+def _of_volume_snapshot(action: SnapshotByVolume | SnapshotVolume) -> Iterator[Statement]:
+    build, snapshots = action.tags[BUILD_TAG], _arn(action.region, "snapshot")
+    yield _tagged_when_made("CreateSnapshot", snapshots, build)
+    yield _tagging("Snapshot", snapshots, "CreateSnapshot")
+    yield _on_our_own("DeleteSnapshot", ["ec2:DeleteSnapshot"], snapshots, build)
+    yield _describing("ec2:DescribeSnapshots", action.region)
+
+
+def _tagged_when_made(operation: str, resource: str, build: str) -> Statement:
+    return {
+        "Sid": operation,
+        "Effect": "Allow",
+        "Action": f"ec2:{operation}",
+        "Resource": resource,
+        "Condition": {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": build}},
+    }
+
+
+def _tagging(kind: str, resource: str, while_in: str) -> Statement:
+    return {
+        "Sid": f"Tag{kind}",
+        "Effect": "Allow",
+        "Action": "ec2:CreateTags",
+        "Resource": resource,
+        "Condition": {"StringEquals": {"ec2:CreateAction": while_in}},
     }
 
 
@@ -145,13 +217,7 @@ def _of_registration(action: RegisterImage) -> Iterator[Statement]:
     images, snapshots = _arn(action.region, "image"), _arn(action.region, "snapshot")
     made_of = [images, snapshots] if action.snapshot else images
     yield {"Sid": "RegisterImage", "Effect": "Allow", "Action": "ec2:RegisterImage", "Resource": made_of}
-    yield {
-        "Sid": "TagImage",
-        "Effect": "Allow",
-        "Action": "ec2:CreateTags",
-        "Resource": images,
-        "Condition": {"StringEquals": {"ec2:CreateAction": "RegisterImage"}},
-    }
+    yield _tagging("Image", images, "RegisterImage")
     yield _on_our_own("DeregisterImage", ["ec2:DeregisterImage"], images, action.build)
     yield _describing("ec2:DescribeImages", action.region)
 
@@ -185,7 +251,7 @@ def _of_copy(action: CopyImage) -> Iterator[Statement]:
     yield _describing("ec2:DescribeSnapshots", region)
     if action.parameters.get("Encrypted"):
         key = action.parameters.get("KmsKeyId")
-        yield _of_encryption("EncryptCopies", region, key)
+        yield _of_encryption(region, key, "EncryptCopies")
 
 
 def _of_parameter(action: PutParameter) -> Iterator[Statement]:
@@ -226,9 +292,9 @@ def _describing(action: str, region: str) -> Statement:
     }
 
 
-def _arn(region: str, kind: str) -> str:
-    """Every resource of a kind in a region: snapshots and images have no account in their ARNs."""
-    return f"arn:{_partition(region)}:ec2:{region}::{kind}/*"
+def _arn(region: str, kind: str, account: str = "", one: str = "*") -> str:
+    """One resource of a kind in a region, or every one: snapshots and images have no account in their ARNs."""
+    return f"arn:{_partition(region)}:ec2:{region}:{account}:{kind}/{one}"
 
 
 def _partition(region: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from wizard.boot.proof.ways import TITLES
 from wizard.plan.publish.prose import publishing_lines
@@ -10,13 +10,18 @@ from wizard.plan.steps import (
     Action,
     CheckAccount,
     CheckBucket,
+    CheckFarEnd,
+    FarEnd,
     Plan,
     ProveImage,
     RegisterImage,
     Run,
+    SnapshotByVolume,
+    SnapshotVolume,
     Step,
     UploadBundle,
     UploadSnapshot,
+    UseSnapshot,
     Write,
 )
 
@@ -78,14 +83,56 @@ def action_lines(action: Action) -> list[str]:
                 f"AWS s3:PutObject {action.location}, the manifest, signed with {action.private_key}",
             ]
         case UploadSnapshot():
-            tags = ", ".join(f"{key}={value}" for key, value in action.tags.items())
             return [
-                f"AWS ebs:StartSnapshot in {action.region}: “{action.description}”, tags {tags}",
+                f"AWS ebs:StartSnapshot in {action.region}: “{action.description}”, tags {_tags(action.tags)}",
                 f"AWS ebs:PutSnapshotBlock, once for each block of 512 KiB of {action.image} that holds data",
                 "AWS ebs:CompleteSnapshot, then ec2:DescribeSnapshots until the snapshot is complete",
             ]
+        case CheckFarEnd():
+            return [
+                f"AWS ec2:DescribeInstances in {action.region}: does {action.far_end.instance} run?",
+                *_connecting(action.far_end),
+                "AWS ec2:CreateVolume as a dry run: may you?",
+            ]
+        case SnapshotByVolume():
+            return _by_volume(action)
+        case SnapshotVolume():
+            return [
+                f"AWS ec2:CreateSnapshot in {action.region} of {action.volume}: “{action.description}”, "
+                f"tags {_tags(action.tags)}",
+                "AWS ec2:DescribeSnapshots until the snapshot is complete; the volume stays as it is",
+            ]
+        case UseSnapshot():
+            return [f"AWS ec2:DescribeSnapshots in {action.region}: is {action.snapshot} complete? It stays as it is"]
         case RegisterImage():
             parameters = json.dumps(action.parameters, indent=2).splitlines()
             return [f"AWS ec2:RegisterImage in {action.region}:", *(f"  {line}" for line in parameters)]
         case _:
             return publishing_lines(action)
+
+
+def _by_volume(action: SnapshotByVolume) -> list[str]:
+    far_end = action.far_end
+    return [
+        f"AWS ec2:DescribeInstances in {action.region}: {far_end.instance}, which must be running",
+        *_connecting(far_end),
+        f"AWS ec2:CreateVolume in its zone, of the size of {action.image}, tags {_tags(action.tags)}",
+        f"AWS ec2:AttachVolume to {far_end.instance}, under a device name that is free",
+        "as root there: find the disk by the volume's id; nothing else is written, and no disk that holds data",
+        f"as root there: write the blocks of {action.image} that hold data with dd, read them back with sha256sum",
+        f"AWS ec2:DetachVolume, ec2:CreateSnapshot: “{action.description}”, tags {_tags(action.tags)}",
+        "AWS ec2:DescribeSnapshots until the snapshot is complete, then ec2:DeleteVolume",
+    ]
+
+
+def _connecting(far_end: FarEnd) -> list[str]:
+    to = far_end.ssh or f"the address of {far_end.instance}"
+    with_key = f" with the key {far_end.ssh_key}" if far_end.ssh_key else ""
+    return [
+        f"ssh to {to}{with_key}, or no ssh at all where this machine is that instance",
+        "AWS ec2:GetConsoleOutput: its ssh host key; where it shows none, the first one seen is taken and kept",
+    ]
+
+
+def _tags(tags: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in tags.items())

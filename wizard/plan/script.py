@@ -8,19 +8,24 @@ from pathlib import Path
 
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
+from wizard.plan import volume_script
 from wizard.plan.publish.script import publishing_script
 from wizard.plan.steps import (
     NO_SNAPSHOT,
     Action,
     CheckAccount,
     CheckBucket,
+    CheckFarEnd,
     Plan,
     ProveImage,
     RegisterImage,
     Run,
+    SnapshotByVolume,
+    SnapshotVolume,
     Step,
     UploadBundle,
     UploadSnapshot,
+    UseSnapshot,
     Way,
     Write,
     fill,
@@ -99,6 +104,8 @@ def action_script(action: Action) -> str:
             return _check_bucket(action)
         case UploadSnapshot():
             return _upload(action)
+        case CheckFarEnd() | SnapshotByVolume() | SnapshotVolume() | UseSnapshot():
+            return volume_script.action_script(action)
         case UploadBundle():
             return _bundle(action)
         case RegisterImage():

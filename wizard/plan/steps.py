@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Way = Literal["pv", "bios", "uefi"]
 """How an image is started: as a paravirtual guest of Xen, or like a PC or server by its firmware."""
@@ -15,6 +15,9 @@ BUILD_TAG = "ami-wizard:build"
 IMAGE_TAG = "ami-wizard:image"
 """The tag on an AMI that says from which image it was made: the beginning of the image step's key."""
 
+
+VOLUME_TYPE = "gp3"
+"""Of the volume that an image is written to: no other costs less for what it does (Amazon EBS pricing page)."""
 
 NO_SNAPSHOT = "snap-ffffffffffffffff"
 """Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
@@ -86,6 +89,72 @@ class UploadSnapshot:
     description: str
     tags: Mapping[str, str]
     encryption: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """The instance that writes a volume, and how ssh reaches it.
+
+    `ssh` is "user@host" or "host"; where it is empty, the address that AWS names and the user of AWS's own images.
+    `ssh_key` is an identity file; where it is empty ssh chooses, and so it does with a `ssh_port` of None.
+    """
+
+    instance: str
+    ssh: str = ""
+    ssh_key: str = ""
+    ssh_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFarEnd:
+    """Whether the instance that is to write a volume runs, lets us in and become root, and whether we may make volumes.
+
+    DescribeInstances, a conversation over ssh, and CreateVolume as a dry run with the parameters in `creates`.
+    """
+
+    region: str
+    far_end: FarEnd
+    creates: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotByVolume:
+    """An image file to an EBS snapshot by way of a volume; the snapshot's id goes to the file `saves`.
+
+    The volume is created, attached to the instance of `far_end`, written there, detached and deleted in the end.
+    `encryption`: CreateVolume's `Encrypted` and `KmsKeyId`, or nothing.
+    """
+
+    region: str
+    image: str
+    saves: str
+    description: str
+    tags: Mapping[str, str]
+    far_end: FarEnd
+    encryption: Mapping[str, Any] = field(default_factory=dict)
+
+    UNKEYED: ClassVar = frozenset({"far_end"})
+    """Who writes the volume changes nothing about the snapshot: work goes on with another address or key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVolume:
+    """A snapshot of a volume that the user wrote, and that stays as it is; its id goes to the file `saves`."""
+
+    region: str
+    volume: str
+    saves: str
+    description: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UseSnapshot:
+    """A snapshot that exists already and stays as it is: it must be complete.  Its id goes to the file `saves`."""
+
+    region: str
+    snapshot: str
+    saves: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +288,8 @@ class PutParameter:
 
 
 PublishAction = CheckPublishing | CopyImage | ShareImage | DeprecateImage | ProtectImage | PutParameter
-CloudAction = CheckAccount | CheckBucket | UploadSnapshot | UploadBundle | RegisterImage | PublishAction
+VolumeAction = CheckFarEnd | SnapshotByVolume | SnapshotVolume | UseSnapshot
+CloudAction = CheckAccount | CheckBucket | UploadSnapshot | UploadBundle | VolumeAction | RegisterImage | PublishAction
 Action = Run | Write | ProveImage | CloudAction
 
 
@@ -281,7 +351,7 @@ class Plan:
         for step in self.steps:
             facts = {
                 "id": step.id,
-                "actions": [action_as_dict(action) for action in step.actions],
+                "actions": [_keyed(action) for action in step.actions],
                 "inputs": dict(sorted(step.inputs.items())),
                 "needs": [keys[need] for need in step.needs if need in kept],
                 "epoch": self.epoch,
@@ -301,6 +371,12 @@ class Plan:
 def action_as_dict(action: Action) -> dict[str, Any]:
     """An action as plain data, with its kind."""
     return {"action": _kind(action), **asdict(action)}
+
+
+def _keyed(action: Action) -> dict[str, Any]:
+    """What of an action decides on its result."""
+    unkeyed: frozenset[str] = getattr(action, "UNKEYED", frozenset())
+    return {name: value for name, value in action_as_dict(action).items() if name not in unkeyed}
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def target(answers: Answers, width: int) -> Iterator[str]:
     yield "What follows"
     yield from facts(
         [
+            *([("root disk", ON_THE_HOST.format(most=instances.most_s3_gib()))] if where.storage == "s3" else []),
             ("root device", f"{outcome.root_device_name}, seen inside as {_seen_as(outcome)}"),
             ("console", f"{outcome.console}, which EC2 records"),
             ("kernel audit", f"{outcome.audit_profile}: {profile(outcome.audit_profile).title}"),
@@ -46,6 +47,10 @@ def target(answers: Answers, width: int) -> Iterator[str]:
     yield ""
     yield "RegisterImage will be told"
     yield from facts([(name, str(text)) for name, text in register_fields(where, outcome).items()], width)
+
+
+ON_THE_HOST = "of the host machine, at most {most} GiB, filled from S3 at each launch; it cannot be stopped, only ended"
+"""What an instance of an S3-backed AMI starts from.  Source: presets/instances.toml, [instance_store]."""
 
 
 def _pv_grub(where: Target, aki: str, table: str, width: int) -> Iterator[str]:

@@ -8,25 +8,24 @@ from typing import Any
 
 from wizard.disk import own
 from wizard.questions.kinds import Answers, Question
-from wizard.recipe import Disk, Distro, Target
+from wizard.recipe import Disk, Distro, Target, Volume
 
 PARTITIONS = "disk.partitions"
 """Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
 
 CARRIED = (
-    "target.encrypted",
-    "target.kms_key",
-    "distro.mirror",
-    "system.ssh_authorized_keys",
-    "system.locale",
-    "bundle.prefix",
-    "bundle.ec2_certificate",
+    *("target.encrypted", "target.kms_key", "target.upload"),
+    *("distro.mirror", "system.ssh_authorized_keys", "system.locale"),
+    *("bundle.prefix", "bundle.ec2_certificate"),
+    *(f"volume.{key}" for key in Volume.model_fields),
 )
 """Answers that no screen asks for, as their defaults serve nearly everyone; those of a recipe are carried along."""
 
 LINES = ("system.ssh_authorized_keys",)
 """Of these, what has several values, one a line."""
 
+NUMBERS = ("volume.ssh_port",)
+"""Of these, what is a number."""
 CARRIED_TABLES = ("publish",)
 """The same for whole tables, as JSON."""
 
@@ -72,7 +71,8 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
             if table == "bundle" and value("target.storage", answers) != "s3":
                 continue
             text = answers[path]
-            built.setdefault(table, {})[key] = text.splitlines() if path in LINES else text
+            typed = text.splitlines() if path in LINES else int(text) if path in NUMBERS else text
+            built.setdefault(table, {})[key] = typed
     return built | ({} if screen else carried_tables(answers))
 
 

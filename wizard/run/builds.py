@@ -279,11 +279,15 @@ def resources(maker: "Build | Upload") -> list[dict[str, Any]]:
 
 
 MAKING = {
-    **dict.fromkeys(("StartSnapshot", "RegisterImage", "CopyImage", "PutParameter"), "answered"),
+    **dict.fromkeys(("StartSnapshot", "CreateSnapshot", "CreateVolume"), "answered"),
+    **dict.fromkeys(("RegisterImage", "CopyImage", "PutParameter"), "answered"),
     # A bundle is there from its first object on, before any answer.
     "PutObject": "asked",
 }
-REMOVING = ("DeregisterImage", "DeleteSnapshot", "DeleteParameter", "RestoreParameter", "DeleteObjects")
+REMOVING = (
+    *("DeregisterImage", "DeleteSnapshot", "DeleteVolume", "DeleteObjects"),
+    *("DeleteParameter", "RestoreParameter"),
+)
 
 
 def _named_in(record: Record) -> Iterator[tuple[str, str]]:
@@ -294,6 +298,8 @@ def _named_in(record: Record) -> Iterator[tuple[str, str]]:
         yield "parameter", record["name"]
     elif "image_id" in record:
         yield "image", record["image_id"]
+    if record["operation"] in ("CreateVolume", "DeleteVolume"):
+        yield "volume", record["volume_id"]
     for snapshot_id in (*record.get("snapshot_ids", ()), *([record["snapshot_id"]] if "snapshot_id" in record else ())):
         yield "snapshot", snapshot_id
 

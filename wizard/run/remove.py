@@ -43,17 +43,17 @@ def from_cloud(maker: Maker) -> Iterator[str]:
         yield from remove(endpoint, _traces(maker))
 
 
-def _bundles(build: Build, regions: Sequence[str]) -> list[tuple[str, "Place"]]:
+def _bundles(maker: Maker, regions: Sequence[str]) -> list[tuple[str, "Place"]]:
     """Where its bundles may lie, with the region: by its journals, and by its answers, should a journal be lost."""
     from wizard.cloud import bundles
     from wizard.cloud.bucket import Place
     from wizard.plan.cloud import folder_for
 
-    recipe = build.recipe()
-    found = [(region, place) for one in build.journals() for region in regions for place in bundles.places(one, region)]
-    if recipe.bundle and recipe.bundle.bucket:
+    found = [(region, place) for one in maker.journals() for region in regions for place in bundles.places(one, region)]
+    recipe = maker.recipe() if isinstance(maker, Build) else None
+    if recipe and recipe.bundle and recipe.bundle.bucket:
         folder = recipe.bundle.prefix or folder_for(recipe.name)
-        found.append((recipe.target.region, Place(recipe.bundle.bucket, f"{folder}/{build.tag}")))
+        found.append((recipe.target.region, Place(recipe.bundle.bucket, f"{folder}/{maker.tag}")))
     return list(dict.fromkeys(found))
 
 
@@ -66,8 +66,10 @@ def _traces(maker: Maker) -> Any:
     regions = {*maker.regions(), *(str(record["region"]) for record in records if "region" in record)}
     has_parameters = maker.has_parameters() or any(record["operation"] == "PutParameter" for record in records)
     removal = maker.journal("clean", maker.tag)
-    bundles = _bundles(maker, sorted(regions)) if isinstance(maker, Build) else []
-    return Traces(maker.tag, sorted(regions), journals, removal, has_parameters, bundles)
+    bundles = _bundles(maker, sorted(regions))
+    went_by_volume = isinstance(maker, Build) and maker.recipe().volume is not None
+    has_volumes = went_by_volume or any(record["operation"] == "CreateVolume" for record in records)
+    return Traces(maker.tag, sorted(regions), journals, removal, has_parameters, has_volumes, bundles)
 
 
 def files(maker: Maker) -> None:

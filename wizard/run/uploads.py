@@ -1,4 +1,4 @@
-"""An image that `ami-wizard upload` sends: its folder, with what was sent and to where."""
+"""An image that `ami-wizard upload` or `bundle` sends: its folder, with what was sent and to where."""
 
 import contextlib
 import json
@@ -93,7 +93,7 @@ class Upload:
 
 def all_uploads() -> list[Upload]:
     """Every upload on this machine, by name."""
-    return [Upload(path.parent) for path in sorted(folders.uploads().glob(f"upload-*/{FACTS}"))]
+    return [Upload(path.parent) for path in sorted(folders.uploads().glob(f"*/{FACTS}"))]
 
 
 def find(name: str) -> Upload | None:

@@ -118,7 +118,7 @@ def register_fields(where: Target, outcome: Consequences, able: Abilities = UNKN
     fields: dict[str, object] = {
         "Architecture": where.arch,
         "VirtualizationType": where.virtualization,
-        "RootDeviceName": outcome.root_device_name,
+        **({"RootDeviceName": outcome.root_device_name} if where.storage == "ebs" else {}),
     }
     if outcome.aki:
         return {**fields, "KernelId": outcome.aki}

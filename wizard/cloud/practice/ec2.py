@@ -18,8 +18,9 @@ from wizard.cloud.practice.state import ACCOUNT, Snapshot
 from wizard.targets.akis import all_akis
 
 Parameters = dict[str, Any]
-Operation = Callable[[Path, Parameters], dict[str, Any]]
-"""What an operation does in a region's folder, and its answer."""
+
+Respond = Callable[[Path, Parameters], dict[str, Any]]
+"""Carries an operation out in a region's folder.  Raises Refusal."""
 
 IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 KERNEL_ID = re.compile(r"aki-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -36,7 +37,7 @@ NO_VOLUME = "vol-ffffffff"
 """What DescribeSnapshots gives as the volume of a snapshot that was never one."""
 
 
-def answer(region: Path, action: str, body: bytes, carry_out: Operation) -> Response:
+def answer(region: Path, action: str, body: bytes, respond: Respond) -> Response:
     """Answers an operation in a region's folder; `body` is the request in the EC2 query protocol."""
     request_id = str(uuid.uuid4())
     try:
@@ -44,7 +45,7 @@ def answer(region: Path, action: str, body: bytes, carry_out: Operation) -> Resp
         parameters = model.read_query(operation, body)
         if parameters.pop("DryRun", False):
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
-        return Response(200, model.write_answer(operation, carry_out(region, parameters), request_id), XML)
+        return Response(200, model.write_answer(operation, respond(region, parameters), request_id), XML)
     except Refusal as refusal:
         return refused(refusal)
 
@@ -162,7 +163,7 @@ def describe_images(region: Path, asked: Parameters) -> dict[str, Any]:
         found = state.images(region)
     owners = asked.get("Owners")
     mine = [offers.described(region, image) for image in found if owners is None or {"self", ACCOUNT} & set(owners)]
-    return {"Images": _filtered(mine, asked, "DescribeImages", "Images")}
+    return {"Images": filtered(mine, asked, "DescribeImages", "Images")}
 
 
 def deregister_image(region: Path, asked: Parameters) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def describe_snapshots(region: Path, asked: Parameters) -> dict[str, Any]:
         found = state.snapshots(region)
     owners = asked.get("OwnerIds")
     mine = [_described(region, item) for item in found if owners is None or {"self", ACCOUNT} & set(owners)]
-    return {"Snapshots": _filtered(mine, asked, "DescribeSnapshots", "Snapshots")}
+    return {"Snapshots": filtered(mine, asked, "DescribeSnapshots", "Snapshots")}
 
 
 def delete_snapshot(region: Path, asked: Parameters) -> dict[str, Any]:
@@ -211,7 +212,7 @@ def _described(region: Path, snapshot: Snapshot) -> dict[str, Any]:
     described = {
         "SnapshotId": snapshot.id,
         "OwnerId": ACCOUNT,
-        "VolumeId": NO_VOLUME,
+        "VolumeId": snapshot.request.get("VolumeId", NO_VOLUME),
         "VolumeSize": snapshot.request["VolumeSize"],
         "Description": snapshot.request.get("Description", ""),
         "StartTime": state.timestamp(snapshot.started),
@@ -259,7 +260,7 @@ def describe_tags(region: Path, asked: Parameters) -> dict[str, Any]:
     owners = [(image["ImageId"], "image", image["Tags"]) for image in state.images(region)]
     owners += [(snapshot.id, "snapshot", snapshot.tags) for snapshot in state.snapshots(region)]
     tags = [{"ResourceId": item, "ResourceType": kind, **tag} for item, kind, tags in owners for tag in tags]
-    return {"Tags": _filtered(tags, asked, "DescribeTags", "Tags")}
+    return {"Tags": filtered(tags, asked, "DescribeTags", "Tags")}
 
 
 def _tag_snapshot(region: Path, snapshot: Snapshot, tags: list[dict[str, str]]) -> None:
@@ -274,7 +275,7 @@ def _merged(old: list[dict[str, str]], new: list[dict[str, str]]) -> list[dict[s
 # Filters
 
 
-def _filtered(records: list[dict[str, Any]], asked: Parameters, action: str, output: str) -> list[dict[str, Any]]:
+def filtered(records: list[dict[str, Any]], asked: Parameters, action: str, output: str) -> list[dict[str, Any]]:
     shape = model.operation("ec2", action).output_shape
     assert shape is not None
     fields = {_filter_name(field): field for field in shape.members[output].member.members}  # type: ignore[attr-defined]
@@ -308,7 +309,7 @@ def _matches(values: list[Any], wanted: list[str]) -> bool:
     return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
 
 
-OPERATIONS: Mapping[str, Operation] = {
+OPERATIONS: Mapping[str, Respond] = {
     "CreateTags": create_tags,
     "DeleteSnapshot": delete_snapshot,
     "DeregisterImage": deregister_image,
@@ -317,4 +318,4 @@ OPERATIONS: Mapping[str, Operation] = {
     "DescribeTags": describe_tags,
     "RegisterImage": register_image,
 }
-"""What is answered here; everything else is moto's."""
+"""What is answered here."""

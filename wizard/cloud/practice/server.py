@@ -1,4 +1,4 @@
-"""The practice cloud's server: HTTP on loopback; EBS direct, S3, images and parameters are ours, the rest is moto's.
+"""The practice cloud's server: HTTP on loopback; EBS direct, S3, images, volumes, parameters are ours, the rest moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import ebs, ec2, publishing, s3, ssm
+from wizard.cloud.practice import ebs, ec2, publishing, s3, ssm, volumes
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
@@ -28,11 +28,11 @@ SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\
 
 PASSING_HEADERS = ("Authorization", "Content-Type", "Host", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Target")
 
+OPERATIONS = {**ec2.OPERATIONS, **volumes.OPERATIONS, **publishing.OPERATIONS}
+"""Those of EC2 that are answered here; everything else is moto's."""
+
 WATCH = 1.0
 """Seconds between two looks whether anybody still uses the cloud."""
-
-EC2_OPERATIONS = {**ec2.OPERATIONS, **publishing.OPERATIONS}
-"""What is answered here; every other operation of EC2's is moto's."""
 
 _one_at_a_time = threading.Lock()
 """Held wherever a record is read and then written; blocks do not need it."""
@@ -53,9 +53,9 @@ def answer(folder: Path, request: Request) -> Response:
         return s3.answer(folder, signed["region"], request)
     if signed["service"] == "ec2":
         action = parse_qs(request.body.decode()).get("Action", [""])[0]
-        if action in EC2_OPERATIONS:
+        if action in OPERATIONS:
             with _one_at_a_time:
-                return ec2.answer(region, action, request.body, EC2_OPERATIONS[action])
+                return ec2.answer(region, action, request.body, OPERATIONS[action])
     if signed["service"] == "ssm":
         action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if action in ssm.OPERATIONS:
