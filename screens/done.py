@@ -1,6 +1,7 @@
 """The last screen: what there is now, what took how long, what to do with it, how to remove it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -31,7 +32,7 @@ class Done(Widget):
         self.post_message(Left())
 
 
-def done_text(facts: Mapping[str, str], took: Sequence[tuple[str, str]], launch: str, *, practice: bool) -> str:
+def done_text(facts: Mapping[str, Any], took: Sequence[tuple[str, str]], launch: str, *, practice: bool) -> str:
     """Everything that a person wants to keep of a finished build."""
     where = " (practice cloud)" if practice else ""
     rows = [
@@ -40,6 +41,7 @@ def done_text(facts: Mapping[str, str], took: Sequence[tuple[str, str]], launch:
         if "image_location" in facts
         else ("Snapshot", facts.get("snapshot_id", "none")),
         ("Region", facts.get("region", "")),
+        *(("Copy", f"{image_id} in {region}") for region, image_id in facts.get("copies", {}).items()),
         ("SHA-256", facts.get("sha256", "")),
     ]
     lines = ["✓ Your AMI is registered.", "", *(f"{name:<11} {text}" for name, text in rows)]

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from botocore.stub import Stubber
+from moto.server import ThreadedMotoServer
 from unbundle import KeyPair, decrypted, is_signed_by, key_pair, listed, unbundle, value
 
 from wizard.bundle import stream
@@ -365,6 +366,38 @@ def test_the_key_of_a_bundle_lies_nowhere_to_be_read(work: Work, user: KeyPair, 
     key = decrypted(value(manifest, "user_encrypted_key"), user.private_key)
     assert len(key) == 32
     assert key not in work.journal.path.read_text()
+
+
+def test_an_s3_that_we_did_not_write_understands_the_same_and_keeps_no_version_of_it(
+    work: Work, user: KeyPair, tmp_path: Path
+) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        work.url = f"http://127.0.0.1:{port}"
+        work.action = replace(work.action, bucket="versioned")
+        where = {"LocationConstraint": REGION}
+        work.s3.create_bucket(
+            Bucket="versioned", CreateBucketConfiguration=where, ObjectOwnership="BucketOwnerPreferred"
+        )
+        work.s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+        bucket.check(work.s3, "versioned")
+        image = image_of(tmp_path, 2.5)
+        work.upload(image)
+        work.s3.delete_object(Bucket="versioned", Key=work.place.part(1))
+        work.puts.clear()
+
+        work.upload(image)
+
+        assert sorted(put["Key"] for put in work.puts) == [work.place.manifest, work.place.part(1)]
+        manifest, found = work.objects()
+        assert digest(unbundle(manifest, found, user.private_key, tmp_path / "back")) == digest(image)
+        assert bucket.delete(work.s3, work.journal, work.place) == 4
+        left = work.s3.list_object_versions(Bucket="versioned")
+        assert left.keys().isdisjoint({"Versions", "DeleteMarkers"})
+    finally:
+        server.stop()
 
 
 # What is refused

@@ -1,23 +1,37 @@
 """The policy that a plan asks for is enough for what the build calls, and allows nothing beside it."""
 
 import fnmatch
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wizard import cloud
-from wizard.cloud.errors import EBS_OPERATIONS, S3_PERMISSIONS
+from wizard.cloud.errors import EBS_OPERATIONS, S3_PERMISSIONS, SSM_OPERATIONS
 from wizard.plan.build import Occasion, plan
 from wizard.plan.policy import policy
 from wizard.plan.steps import BUILD_TAG
 from wizard.recipe import Recipe, from_answers
+from wizard.targets.regions import regions
 
 NOT_IN_A_BUILD = {"ListSnapshotBlocks", "GetSnapshotBlock"}
 """Reading back, which only the practice cloud's launch does."""
 
 NEEDS_NO_PERMISSION = {"GetCallerIdentity"}
+
+BESIDE = {"ssm:GetParameters", "ssm:AddTagsToResource"}
+"""What PutParameter needs beside its own: AWS checks the image in the caller's name, and tags what it makes."""
+
+PUBLISH = {
+    "regions": ["eu-west-1", "ap-southeast-2"],
+    "share_with": ["everyone", "999988887777"],
+    "deprecate_after_days": 90,
+    "protect": True,
+    "ssm_parameter": "/images/web",
+}
 
 
 def called() -> set[str]:
@@ -27,16 +41,17 @@ def called() -> set[str]:
         pattern = r'(?:aws_errors|as_failure|patiently)\((?:error, |ask, )?"([A-Z]\w+)"'
         names |= set(re.findall(pattern, path.read_text()))
     names -= NOT_IN_A_BUILD | NEEDS_NO_PERMISSION | {"Connect"}
-    return {permission(name) for name in names} | {"ec2:CreateTags"}
+    return {permission(name) for name in names} | {"ec2:CreateTags"} | BESIDE
 
 
 def permission(operation: str) -> str:
-    service = "ebs" if operation in EBS_OPERATIONS else "ec2"
+    service = "ebs" if operation in EBS_OPERATIONS else "ssm" if operation in SSM_OPERATIONS else "ec2"
     return S3_PERMISSIONS.get(operation, f"{service}:{operation}")
 
 
-def made(region: str = "us-east-1", **target: Any) -> dict[str, Any]:
-    recipe = from_answers({"name": "an image", "target": {"region": region, "arch": "x86_64", **target}})
+def made(region: str = "us-east-1", publish: Mapping[str, Any] | None = None, **target: Any) -> dict[str, Any]:
+    after = {"publish": publish} if publish else {}
+    recipe = from_answers({"name": "an image", "target": {"region": region, "arch": "x86_64", **target}, **after})
     return policy(plan(recipe, Occasion("an-image-1", "2026-11-24")))
 
 
@@ -54,11 +69,41 @@ def actions(document: dict[str, Any]) -> set[str]:
 
 
 def test_it_names_what_the_build_calls_and_nothing_else() -> None:
-    of_s3, of_ebs = ({name for name in called() if name.startswith(service)} for service in ("s3:", ("ebs:", "ec2:")))
-    assert actions(made()) == of_ebs
-    in_ec2 = {name for name in of_ebs if name.startswith("ec2:") and "Snapshot" not in name}
+    of_s3 = {name for name in called() if name.startswith("s3:")}
+    assert actions(made(publish=PUBLISH)) == called() - of_s3
+    in_ec2 = {name for name in actions(made()) if name.startswith("ec2:") and "Snapshot" not in name}
     assert actions(made_for_s3()) == of_s3 | {"s3:PutObjectAcl"} | in_ec2
-    assert all(statement["Effect"] == "Allow" for statement in made()["Statement"] + made_for_s3()["Statement"])
+    documents = (made(publish=PUBLISH), made_for_s3())
+    assert all(statement["Effect"] == "Allow" for document in documents for statement in document["Statement"])
+
+
+def test_a_build_without_publish_asks_for_nothing_of_it() -> None:
+    assert not any(name.startswith("ssm:") for name in actions(made()))
+    assert not actions(made()) & {"ec2:CopyImage", "ec2:ModifyImageAttribute", "ec2:EnableImageDeprecation"}
+
+
+def test_copies_are_made_and_removed_in_their_own_regions_alone() -> None:
+    statements = {one["Sid"]: one for one in made(publish={"regions": ["eu-west-1"]})["Statement"]}
+    home, there = "arn:aws:ec2:us-east-1::", "arn:aws:ec2:eu-west-1::"
+    kinds = ("image/*", "snapshot/*")
+    assert statements["CopyImage"]["Resource"] == [f"{place}{kind}" for place in (home, there) for kind in kinds]
+    assert statements["TagCopies"]["Resource"] == [f"{there}{kind}" for kind in kinds]
+    assert statements["DeregisterImage"]["Resource"] == [f"{home}image/*", f"{there}image/*"]
+    assert statements["RegisterImage"]["Resource"] == [f"{home}{kind}" for kind in kinds]
+    regions = statements["DescribeImages"]["Condition"]["StringEquals"]["aws:RequestedRegion"]
+    assert regions == ["us-east-1", "eu-west-1"]
+
+
+def test_a_parameter_is_allowed_by_its_name() -> None:
+    (one,) = [one for one in made(publish={"ssm_parameter": "/images/web"})["Statement"] if one["Sid"] == "Parameter"]
+    assert one["Resource"] == "arn:aws:ssm:us-east-1:*:parameter/images/web"
+
+
+def test_a_policy_for_some_regions_fits_into_iam() -> None:
+    """A managed policy has at most 6,144 characters, white space not counted (IAM User Guide, "IAM quotas")."""
+    there = [region.name for region in regions() if region.partition == "aws" and region.name != "us-east-1"][:8]
+    text = json.dumps(made(publish={**PUBLISH, "regions": there}), separators=(",", ":"))
+    assert len(text) < 6144
 
 
 def test_in_a_bucket_only_the_build_s_own_objects_may_be_written_listed_and_deleted() -> None:
@@ -71,7 +116,9 @@ def test_in_a_bucket_only_the_build_s_own_objects_may_be_written_listed_and_dele
 
 
 def test_what_changes_or_removes_is_allowed_for_the_build_s_own_alone() -> None:
-    for statement in made()["Statement"]:
+    for statement in made(publish=PUBLISH)["Statement"]:
+        if statement["Sid"] == "Parameter":
+            continue
         names = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         if any(fnmatch.fnmatch(name, pattern) for name in names for pattern in ("*:De[lr]e*", "*:Put*", "*:Complete*")):
             assert statement["Condition"] == {"StringEquals": {f"aws:ResourceTag/{BUILD_TAG}": "an-image-1"}}
@@ -97,7 +144,7 @@ def test_the_key_is_named_where_there_is_one() -> None:
 
 
 def test_every_statement_has_a_name_of_its_own() -> None:
-    for document in (made(), made_for_s3()):
+    for document in (made(publish=PUBLISH), made_for_s3()):
         assert_names_differ([statement["Sid"] for statement in document["Statement"]])
 
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,14 @@ def test_where_a_bundle_is_put_makes_no_other_image(pem: KeyPair) -> None:
     assert [plan(recipe, Occasion("tag", "day")).keys()["image"] for recipe in (one, other)] == [
         plan(one, Occasion("tag", "day")).keys()["image"]
     ] * 2
+
+
+def test_a_bundle_is_not_made_again_because_its_keys_were_moved(pem: KeyPair, tmp_path: Path) -> None:
+    moved = KeyPair(tmp_path / "cert.pem", tmp_path / "key.pem")
+    moved.certificate.write_bytes(pem.certificate.read_bytes())
+    moved.private_key.write_bytes(pem.private_key.read_bytes())
+    one, other = (plan(from_answers(for_s3(keys)), Occasion("tag", "day")).keys() for keys in (pem, moved))
+    assert one["bundle"] == other["bundle"]
 
 
 def test_paths_of_keys_are_taken_from_the_recipe_s_folder(pem: KeyPair) -> None:

@@ -95,6 +95,19 @@ def test_steps_that_do_not_need_each_other_run_at_the_same_time(build: Build, tm
     run(build, plan(step("left", meet % ("left", "right")), step("right", meet % ("right", "left"))))
 
 
+def test_as_many_steps_as_there_are_wait_for_aws_at_the_same_time(build: Build) -> None:
+    """A copy to another region takes minutes in which this machine does nothing."""
+    regions = [f"region-{number}" for number in range(40)]
+    all_there = threading.Barrier(len(regions))
+    steps = [Step(one, "", "", (CheckAccount(one, "x", "b", "i"),)) for one in regions]
+
+    def cloud(*_: object) -> dict[str, str]:
+        all_there.wait(timeout=60)
+        return {}
+
+    assert run(build, plan(*steps), cloud).keys() == set(regions)
+
+
 def test_a_failure_says_the_command_its_last_words_and_where_the_log_is(build: Build) -> None:
     with pytest.raises(Failure) as caught:
         run(build, plan(step("one", "echo something odd happened; exit 7")))

@@ -109,6 +109,8 @@ class _View:
         for name, words in RESULTS.items():
             if name in event:
                 self._say(f"  {words}: {event[name]}")
+        for region, image_id in event.get("copies", {}).items():
+            self._say(f"  copy in {region}: {image_id}")
 
     def _step(self, step: str, text: str) -> None:
         self._say(f"{self._titles.get(step, step)}: {text}")

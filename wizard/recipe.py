@@ -53,6 +53,19 @@ SshAddress = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9:][A-Za-z0-9._:-]*$", max_length=255)
 ]
 """What ssh connects to: a host or an address, with or without a user before it."""
+# Source: ModifyImageAttribute's LaunchPermission; ids of AWS Organizations as its API Reference has them.
+Sharer = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(everyone|\d{12}|arn:aws[a-z-]*:organizations::\d{12}:"
+        r"(organization/o-[a-z0-9]{10,32}|ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}))$"
+    ),
+]
+"""Who an AMI is shared with: an account, an organization, one of its units, or everyone."""
+# Source: SSM's PutParameter, `Name`: at most 15 levels, a leading slash where there are levels.
+ParameterName = Annotated[
+    str, StringConstraints(max_length=900, pattern=r"^([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$")
+]
 SshKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$")]
 """A line of authorized_keys: type, key, comment (sshd(8)); options before the type are not taken."""
 PartitionName = Annotated[str, StringConstraints(max_length=36, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -226,6 +239,25 @@ class Bundle(Table):
     ec2_certificate: Line | None = None
 
 
+class Publish(Table):
+    """What becomes of the AMI once it is registered, in its own region and in those that it is copied to.
+
+    regions               where it is copied to
+    share_with            who else may launch it: accounts, organizations, their units, or everyone
+    deprecate_after_days  counted from its creation; from then on others do not find it any more
+    protect               whether it cannot be deregistered; with `cooldown`, also for 24 hours after that was lifted
+    ssm_parameter         the parameter that is to hold its id
+    """
+
+    regions: tuple[Word, ...] = ()
+    share_with: tuple[Sharer, ...] = ()
+    # Source: EnableImageDeprecation, `DeprecateAt`: ten years ahead at most.
+    deprecate_after_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
+    protect: bool = False
+    cooldown: bool = False
+    ssm_parameter: ParameterName | None = None
+
+
 class Recipe(Table):
     """A complete, shareable description of a build.
 
@@ -241,6 +273,7 @@ class Recipe(Table):
     distro: Distro = Distro()
     system: System = System()
     bundle: Bundle | None = None
+    publish: Publish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +505,9 @@ EXAMPLES = {
     "distro.mirror": "https://mirror.example.org/debian",
     "system.ssh_authorized_keys": "ssh-ed25519 AAAAC3… me@home",
     "system.locale": "C.UTF-8",
+    "publish.regions": "eu-west-1",
+    "publish.share_with": "123456789012, an organization's ARN, or everyone",
+    "publish.ssm_parameter": "/images/web",
     "disk.partitions.name": "root",
     "disk.partitions.label": "root",
     "disk.partitions.mount": "/srv/data",

@@ -11,6 +11,7 @@ from wizard.cli.output import print_json
 from wizard.explain import Failure
 
 if TYPE_CHECKING:
+    from wizard.recipe import Recipe
     from wizard.run.builds import Build
     from wizard.run.events import Event
 
@@ -57,7 +58,7 @@ def build(
         raise Failure("unknown-step", step=until, steps=", ".join(step.id for step in whole.steps))
     wanted = whole.until(until) if until else whole
     makes = any(step.in_cloud and step.kept for step in wanted.steps)
-    if makes and not (practice or yes) and not _confirmed(chosen.name, chosen.target.region):
+    if makes and not (practice or yes) and not _confirmed(chosen):
         return 130
     made = builds.create(chosen, practice=practice)
     return go_on(made, as_json=as_json, until=until)
@@ -116,8 +117,12 @@ def _show(events: "Iterable[Event | None]", *, as_json: bool) -> int:
     return plainview.exit_code(last)
 
 
-def _confirmed(name: str, region: str) -> bool:
+def _confirmed(chosen: "Recipe") -> bool:
     """The one point of no return, for people at a terminal; a script says --yes."""
+    name, region = chosen.name, chosen.target.region
     if not sys.stdin.isatty():
         raise Failure("not-a-terminal-to-confirm", name=name, region=region)
-    return click.confirm(f"Make the AMI “{name}” in {region}, in your AWS account?", default=False, err=True)
+    from wizard.plan.publish.prose import in_short
+
+    question = f"Make the AMI “{name}” in {region}, in your AWS account?{in_short(chosen.publish)}"
+    return click.confirm(question, default=False, err=True)

@@ -7,25 +7,41 @@ import click
 from wizard.cli.output import print_json
 
 
-@click.command(help="The builds on this machine and where each stands.")
+@click.command(help="The builds on this machine and where each stands, and the images that `upload` has sent.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def builds(as_json: bool) -> int:
     """One row a build, the last touched first."""
     from wizard.run.builds import all_builds
+    from wizard.run.uploads import all_uploads
 
-    rows = [_row(build) for build in all_builds()]
+    rows, uploads = [_row(build) for build in all_builds()], [_upload_row(upload) for upload in all_uploads()]
     if as_json:
-        print_json({"builds": rows})
+        print_json({"builds": rows, "uploads": uploads})
         return 0
-    if not rows:
+    if not (rows or uploads):
         click.echo("No builds yet.", err=True)
     for row in rows:
         step = f" at {row['step']}" if row["step"] and row["state"] != "finished" else ""
         cloud = "practice" if row["practice"] else "AWS"
         click.echo(f"{row['id']}  {row['state']}{step}  {cloud}  {row['started']}")
-        for resource in row["resources"]:
-            click.echo(f"    {resource['kind']} {resource['id']} in {resource['region']} ({cloud})")
+        _show_resources(row, cloud)
+    for row in uploads:
+        cloud = "practice" if row["practice"] else "AWS"
+        click.echo(f"{row['id']}  {cloud}  {row['image']}")
+        _show_resources(row, cloud)
     return 0
+
+
+def _show_resources(row: dict[str, Any], cloud: str) -> None:
+    for resource in row["resources"]:
+        click.echo(f"    {resource['kind']} {resource['id']} in {resource['region']} ({cloud})")
+
+
+def _upload_row(upload: Any) -> dict[str, Any]:
+    from wizard.run.builds import resources
+
+    facts = upload.facts()
+    return {"id": upload.id, "image": facts.image, "practice": facts.practice, "resources": resources(upload)}
 
 
 def _row(build: Any) -> dict[str, Any]:

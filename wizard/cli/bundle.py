@@ -1,13 +1,18 @@
 """`ami-wizard bundle`: an image file to S3, as the bundle of an S3-backed AMI."""
 
 import hashlib
+import re
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wizard.cli.output import print_json
-from wizard.cli.upload import _alone, _check, _endpoint, _region, _Teller
+from wizard.cli.upload import _check, _region, _Teller
+
+if TYPE_CHECKING:
+    from wizard.run.uploads import Upload
 
 FILE = click.Path(path_type=Path)
 
@@ -48,19 +53,23 @@ def bundle(
     """Packs and encrypts a raw disk image for EC2 and puts it into S3.
 
     It prints where the manifest lies, by which RegisterImage takes it (--image-location).  Run again after an
-    interruption, it goes on where it stopped.  With --json: {"image_location", "region", "image", "cost"}.
+    interruption, it goes on where it stopped.  `ami-wizard builds` lists it, `ami-wizard clean` removes it.  With
+    --json: {"image_location", "region", "image", "cost", "upload"}.
     """
     from wizard.cloud.actions import perform
     from wizard.plan.steps import CheckBucket, UploadBundle
-    from wizard.run.journal import Journal
+    from wizard.run.uploads import Facts
 
     source, where = image.resolve(), _region(region)
     bucket, folder = _place(place)
+    if name and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise click.UsageError("--name: letters, digits and . _ - alone can stand there.")
     _check(source)
-    work = _folder(source, where, place, practice=practice)
+    work = _work(source, where, place, practice=practice)
+    work.settle(Facts(str(source), where, practice))
     # A journal is of the same bytes: a changed image gets a bundle of its own, and no AMI loses the one that it has.
     status = source.stat()
-    journal = Journal(work / f"bundle-{status.st_size}-{status.st_mtime_ns}.jsonl")
+    journal = work.journal("bundle", f"{status.st_size}-{status.st_mtime_ns}")
     action = UploadBundle(
         where,
         str(source),
@@ -76,19 +85,20 @@ def bundle(
         {"ami": device, "root": "/dev/sda1"},
         int(status.st_mtime),
     )
-    with _alone(work, source), _endpoint(practice=practice) as endpoint:
+    with work.hold(), work.cloud() as endpoint:
         try:
-            perform(endpoint, CheckBucket(where, bucket), work, journal, _Teller(), lambda: False)
-            said = perform(endpoint, action, work, journal, _Teller(), lambda: False)
+            perform(endpoint, CheckBucket(where, bucket), work.folder, journal, _Teller(), lambda: False)
+            said = perform(endpoint, action, work.folder, journal, _Teller(), lambda: False)
         except KeyboardInterrupt:
             click.echo("\nStopped. What was sent is kept; the same command goes on with it.", err=True)
             return 130
     if as_json:
         told = {"image_location": action.location, "region": where, "image": str(source), "cost": said["cost"]}
-        print_json(told)
+        print_json({**told, "upload": work.id})
     else:
         click.echo(action.location)
         click.echo(f"In {where}: {said['cost']}.", err=True)
+        click.echo(f"Remove it:\n  ami-wizard clean {work.id} --cloud", err=True)
     return 0
 
 
@@ -106,15 +116,14 @@ def _place(text: str) -> tuple[str, str]:
     return bucket, folder
 
 
-def _folder(image: Path, region: str, place: str, *, practice: bool) -> Path:
-    """Where the journal lies: its own for each image, place and cloud."""
+def _work(image: Path, region: str, place: str, *, practice: bool) -> "Upload":
+    """The upload of this image: its own for each image, place and cloud."""
     from wizard import folders
+    from wizard.run.uploads import Upload
 
     cloud = "practice" if practice else "aws"
     digest = hashlib.sha256(f"{cloud}\0{region}\0{place}\0{image}".encode()).hexdigest()[:12]
-    folder = folders.uploads() / f"bundle-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Upload(folders.uploads() / f"bundle-{digest}")
 
 
 def _name(kept: Path, image: Path) -> str:

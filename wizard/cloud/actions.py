@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud import blocks, bucket, bundles, images, snapshot
+from wizard.cloud import blocks, bucket, bundles, images, publishing, snapshot
 from wizard.cloud.blocks import BLOCK, GIB
 from wizard.cloud.sending import Progress
 from wizard.cloud.session import ONCE, block_putter, client, identity, key_in_use
@@ -13,8 +13,6 @@ from wizard.cloud.volume import volumes
 from wizard.explain import Failure
 from wizard.plan.cost import estimate
 from wizard.plan.steps import (
-    BUILD_TAG,
-    IMAGE_TAG,
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
@@ -75,13 +73,15 @@ def _perform(
             return volume_actions.perform(endpoint, action, work, journal, progress, cancelled)
         case RegisterImage():
             return _register(endpoint, action, work, journal, cancelled)
+        case _:
+            return publishing.perform(endpoint, action, work, journal, cancelled)
 
 
 def _check_account(endpoint: str | None, action: CheckAccount) -> dict[str, Any]:
     who, ec2 = identity(action.region, endpoint), client("ec2", action.region, endpoint)
     found = images.find_by_name(ec2, action.ami_name)
     if found:
-        _check_own(found, action)
+        images.check_own(found, action.ami_name, action.region, action.build, action.image)
     images.check_permission(ec2, action.registers)
     name_is = "this build's own" if found else "free"
     return {
@@ -90,19 +90,6 @@ def _check_account(endpoint: str | None, action: CheckAccount) -> dict[str, Any]
         "credentials": f"{who.source}, until {who.until}" if who.until else who.source,
         "name": f"{action.ami_name} is {name_is}",
     }
-
-
-def _check_own(found: dict[str, Any], action: CheckAccount) -> None:
-    """An image that has the AMI's name already is the one that is to be made, or in the way."""
-    image_id, build, image = found["ImageId"], images.tag_of(found, BUILD_TAG), images.tag_of(found, IMAGE_TAG)
-    name, region = action.ami_name, action.region
-    if build != action.build:
-        raise Failure("duplicate-ami-name", name=name, region=region, image_id=image_id, evidence=[image_id])
-    if image != action.image:
-        evidence = [f"{image_id} has the tag {IMAGE_TAG}={image or ''}, the answers now give {action.image}"]
-        raise Failure(
-            "already-made", name=name, region=region, image_id=image_id, build=action.build, evidence=evidence
-        )
 
 
 def _upload(

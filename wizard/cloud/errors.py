@@ -62,6 +62,7 @@ PASSING = frozenset({"throttled", "no-network-to-aws"})
 EBS_OPERATIONS = frozenset(
     {"StartSnapshot", "PutSnapshotBlock", "CompleteSnapshot", "ListSnapshotBlocks", "GetSnapshotBlock"}
 )
+SSM_OPERATIONS = frozenset({"PutParameter", "GetParameter", "DeleteParameter", "DescribeParameters"})
 
 S3_PERMISSIONS = {
     "GetBucketLocation": "s3:GetBucketLocation",
@@ -149,6 +150,8 @@ def _permission(operation: str, message: str) -> str:
         return named[1]
     if operation in S3_PERMISSIONS:
         return S3_PERMISSIONS[operation]
+    if operation in SSM_OPERATIONS:
+        return f"ssm:{operation}"
     service = "ebs" if operation in EBS_OPERATIONS else "ec2"
     return f"{service}:{operation}"
 

@@ -11,7 +11,7 @@ from wizard.cloud.snapshot import delete_snapshot, started_id
 from wizard.cloud.volume import snapshots
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, NO_SNAPSHOT, fill
+from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, NO_SNAPSHOT, fill
 from wizard.run.journal import Journal
 
 COMPARED = (
@@ -27,6 +27,9 @@ LONGEST_PENDING = 900.0
 LONGEST_IN_USE = 60.0
 """Seconds for which a snapshot may still count as used after its image was deregistered."""
 
+COOLING = "disabled after "
+"""What DescribeImages says of a protection that was lifted and holds on for a day, with the time behind it."""
+
 
 def find_by_name(ec2: Client, name: str) -> dict[str, Any] | None:
     """Our own image of that name, as DescribeImages gives it: at most one, as names are unique."""
@@ -35,6 +38,19 @@ def find_by_name(ec2: Client, name: str) -> dict[str, Any] | None:
         said = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [name]}])
     found: list[dict[str, Any]] = said["Images"]
     return found[0] if found else None
+
+
+def check_own(found: Mapping[str, Any], name: str, region: str, build: str, image: str) -> None:
+    """An image that has the AMI's name already is the one that is to be made, or in the way.
+
+    `build` and `image` are what its tags should say.  Raises duplicate-ami-name, already-made.
+    """
+    image_id, its_build, its_image = found["ImageId"], tag_of(found, BUILD_TAG), tag_of(found, IMAGE_TAG)
+    if its_build != build:
+        raise Failure("duplicate-ami-name", name=name, region=region, image_id=image_id, evidence=[image_id])
+    if its_image != image:
+        evidence = [f"{image_id} has the tag {IMAGE_TAG}={its_image or ''}, the answers now give {image}"]
+        raise Failure("already-made", name=name, region=region, image_id=image_id, build=build, evidence=evidence)
 
 
 def tag_of(image: Mapping[str, Any], key: str) -> str | None:
@@ -71,7 +87,7 @@ def register(
         request = {**parameters, "TagSpecifications": _with_tag(parameters, build_tag)}
         image_id = _ask_to_register(ec2, journal, request, build_tag, cancelled)
     journal.answered("RegisterImage", region=ec2.meta.region_name, image_id=image_id)
-    image = _wait_until_available(ec2, image_id, cancelled)
+    image = wait_until_available(ec2, image_id, cancelled)
     if wrong := differences(parameters, image):
         raise Failure("image-differs", evidence=wrong, image_id=image_id)
     return image_id
@@ -94,7 +110,7 @@ def remove(ec2: Client, journal: Journal) -> list[str]:
     Images first, as a snapshot cannot go while an image needs it.  Calling it again does no harm.
     """
     images, snapshots = dict.fromkeys(_images_made(ec2, journal)), dict.fromkeys(_snapshots_made(ec2, journal))
-    removed = [image_id for image_id in images if _deregister(ec2, journal, image_id)]
+    removed = [image_id for image_id in images if deregister(ec2, journal, image_id)]
     return removed + [snapshot_id for snapshot_id in snapshots if _delete_once_free(ec2, journal, snapshot_id)]
 
 
@@ -112,7 +128,7 @@ def tagged(ec2: Client, tag: str) -> list[tuple[str, str]]:
 def remove_tagged(ec2: Client, journal: Journal, tag: str) -> list[str]:
     """Removes what carries the build's tag, images first; gives the ids that were there and now are not."""
     found = tagged(ec2, tag)
-    removed = [made for kind, made in found if kind == "image" and _deregister(ec2, journal, made)]
+    removed = [made for kind, made in found if kind == "image" and deregister(ec2, journal, made)]
     return removed + [made for kind, made in found if kind == "snapshot" and _delete_once_free(ec2, journal, made)]
 
 
@@ -160,11 +176,12 @@ def _with_tag(parameters: Mapping[str, Any], build_tag: str) -> list[dict[str, A
     return [{"ResourceType": kind, "Tags": tags} for kind, tags in specifications.items()]
 
 
-def _wait_until_available(ec2: Client, image_id: str, cancelled: Asked) -> dict[str, Any]:
+def wait_until_available(ec2: Client, image_id: str, cancelled: Asked, patience: float | None = None) -> dict[str, Any]:
+    """The image once it is available.  Raises Cancelled, and image-failed, also after `patience` seconds."""
     region = ec2.meta.region_name
 
     def look() -> dict[str, Any] | None:
-        image = _image(ec2, image_id)
+        image = look_up(ec2, image_id)
         state = image["State"] if image else "pending"
         if state not in ("pending", "available"):
             reason = str((image or {}).get("StateReason", {}).get("Message", "AWS gave no reason"))
@@ -172,10 +189,11 @@ def _wait_until_available(ec2: Client, image_id: str, cancelled: Asked) -> dict[
         return image if state == "available" else None
 
     late = Failure("image-failed", image_id=image_id, state="pending", region=region)
-    return until(look, LONGEST_PENDING, late, cancelled)
+    return until(look, LONGEST_PENDING if patience is None else patience, late, cancelled)
 
 
-def _image(ec2: Client, image_id: str) -> dict[str, Any] | None:
+def look_up(ec2: Client, image_id: str) -> dict[str, Any] | None:
+    """The image as DescribeImages gives it; None where AWS knows no such image."""
     with aws_errors("DescribeImages", ec2.meta.region_name):
         try:
             found: list[dict[str, Any]] = ec2.describe_images(ImageIds=[image_id])["Images"]
@@ -192,6 +210,8 @@ def _image(ec2: Client, image_id: str) -> dict[str, Any] | None:
 def _images_made(ec2: Client, journal: Journal) -> Iterator[str]:
     region = ec2.meta.region_name
     for record in journal.records():
+        if record["operation"] == "CopyImage" and record["kind"] == "answered" and record["region"] == region:
+            yield record["image_id"]
         if record["operation"] == "RegisterImage" and record["region"] == region:
             if record["kind"] == "answered":
                 yield record["image_id"]
@@ -204,10 +224,14 @@ def _images_made(ec2: Client, journal: Journal) -> Iterator[str]:
 def _snapshots_made(ec2: Client, journal: Journal) -> Iterator[str]:
     region = ec2.meta.region_name
     for record in journal.records():
-        if (record["operation"], record["kind"], record.get("region")) == ("CreateSnapshot", "asked", region):
+        if record.get("region") != region:
+            continue
+        if record["operation"] == "CopyImage" and record["kind"] == "answered":
+            yield from record["snapshot_ids"]
+        if (record["operation"], record["kind"]) == ("CreateSnapshot", "asked"):
             heard = snapshots.created_id(journal, record)
             yield from [heard] if heard else snapshots.with_token(ec2, record["token"])
-        if (record["operation"], record["kind"], record.get("region")) != ("StartSnapshot", "asked", region):
+        if (record["operation"], record["kind"]) != ("StartSnapshot", "asked"):
             continue
         if heard := started_id(journal, record):
             yield heard
@@ -228,15 +252,33 @@ def _snapshots_of_build(ec2: Client, builds: list[str]) -> list[str]:
     return [str(item["SnapshotId"]) for item in said["Snapshots"]]
 
 
-def _deregister(ec2: Client, journal: Journal, image_id: str) -> bool:
-    if _image(ec2, image_id) is None:
+def deregister(ec2: Client, journal: Journal, image_id: str) -> bool:
+    """Deregisters an image; False if there is none any more.
+
+    Raises deregistration-protected, deregistration-cooldown.
+    """
+    region, image = ec2.meta.region_name, look_up(ec2, image_id)
+    if image is None:
         return False
-    region = ec2.meta.region_name
+    _check_protection(image, region)
     journal.asked("DeregisterImage", region=region, image_id=image_id)
     with aws_errors("DeregisterImage", region):
         ec2.deregister_image(ImageId=image_id)
     journal.answered("DeregisterImage", region=region, image_id=image_id)
     return True
+
+
+def _check_protection(image: Mapping[str, Any], region: str) -> None:
+    """Raises deregistration-protected, and deregistration-cooldown where the protection ends by itself."""
+    state = str(image.get("DeregistrationProtection", ""))
+    evidence = [f"{image['ImageId']} in {region}: DeregistrationProtection is {state}"]
+    if state.startswith(COOLING):
+        after = state.removeprefix(COOLING)
+        raise Failure(
+            "deregistration-cooldown", image_id=image["ImageId"], region=region, until=after, evidence=evidence
+        )
+    if state.startswith("enabled"):
+        raise Failure("deregistration-protected", image_id=image["ImageId"], region=region, evidence=evidence)
 
 
 def _delete_once_free(ec2: Client, journal: Journal, snapshot_id: str) -> bool:
@@ -248,6 +290,10 @@ def _delete_once_free(ec2: Client, journal: Journal, snapshot_id: str) -> bool:
         except Failure as failure:
             if "InvalidSnapshot.InUse" not in failure.facts.get("aws_code", ""):
                 raise
+            user = failure.facts.get("image_id", "")
+            if user and look_up(ec2, user):
+                facts = {"snapshot_id": snapshot_id, "image_id": user, "region": region}
+                raise Failure("snapshot-in-use", evidence=failure.evidence, **facts) from failure
             return None
 
     evidence = [f"{snapshot_id} still counts as used by an image {LONGEST_IN_USE:.0f} s after that image went"]

@@ -17,7 +17,7 @@ from wizard.explain import Failure
 Client = Any
 """boto3 builds its clients from data when the program runs: they have no type of their own."""
 
-Service = Literal["ebs", "ec2", "s3", "sts"]
+Service = Literal["ebs", "ec2", "s3", "ssm", "sts"]
 
 CONNECTIONS = 64
 """As many as the uploader has threads.  8 threads cannot hide a latency of 50 ms, 64 can (measured)."""

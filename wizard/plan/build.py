@@ -104,7 +104,7 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
 
 
 def identity(recipe: Recipe) -> str:
-    """What tells one image from another: every answer but the name, the region, the proof and where it is put.
+    """What tells one image from another: every answer but the name, the region, the proof and what becomes of it.
 
     Ids on the disk follow from it.  Of the user's kernel and own userland the content counts, not where it lies.
     """
@@ -112,7 +112,7 @@ def identity(recipe: Recipe) -> str:
     answers["kernel"] = stage.digests(recipe.kernel)
     own = {"source": None, "checksum": None, "unsigned": None, **digests(recipe.distro)}
     answers["distro"] = {key: own.get(key, answer) for key, answer in answers["distro"].items()}
-    for of_no_matter in ("name", "prove", "bundle", "volume"):
+    for of_no_matter in ("name", "prove", "bundle", "volume", "publish"):
         answers.pop(of_no_matter)
     answers["target"] = {key: answers["target"][key] for key in ("arch", "virtualization")}
     layout = layout_of(recipe.target, recipe.disk)

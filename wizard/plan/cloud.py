@@ -1,8 +1,9 @@
-"""The steps that AWS sees: the account, the snapshot or the bundle, the registration."""
+"""The steps that AWS sees: the account, the snapshot or the bundle, the registration, and what comes after it."""
 
 import re
 
 from wizard.plan.defaults import Choices
+from wizard.plan.publish.steps import publishing_checks, publishing_steps
 from wizard.plan.steps import (
     BUILD_TAG,
     IMAGE_TAG,
@@ -35,6 +36,7 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
         (
             CheckAccount(region, recipe.name, build, image, registers),
             *([CheckBucket(region, bundle.bucket)] if bundle else []),
+            *publishing_checks(recipe, build, image),
         ),
         kept=False,
     )
@@ -43,7 +45,7 @@ def account_step(recipe: Recipe, chosen: Choices, able: Abilities, build: str, i
 def cloud_steps(
     recipe: Recipe, chosen: Choices, able: Abilities, build: str, image: str, after: tuple[str, ...], time: int
 ) -> list[Step]:
-    """Upload and registration; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
+    """Upload, registration and what comes after it; `build` is what BUILD_TAG says, `image` what IMAGE_TAG says.
 
     `after` is what has to end well before a byte is uploaded; `time` is the plan's epoch.
     """
@@ -52,7 +54,7 @@ def cloud_steps(
     bundle = bundle_of(recipe, chosen, build, time)
     parameters = register_parameters(recipe, chosen, able, {**tags, IMAGE_TAG: image}, bundle)
     if bundle:
-        return _from_bundle(bundle, parameters, build, after)
+        return [*_from_bundle(bundle, parameters, build, after), *publishing_steps(recipe, build, image)]
     upload = volume_step(recipe, build, tags, after) or Step(
         "snapshot",
         "Upload the image to an EBS snapshot",
@@ -75,7 +77,7 @@ def cloud_steps(
         ("snapshot",),
         {"build": build},
     )
-    return [upload, register]
+    return [upload, register, *publishing_steps(recipe, build, image)]
 
 
 def _from_bundle(bundle: UploadBundle, parameters: dict[str, object], build: str, after: tuple[str, ...]) -> list[Step]:

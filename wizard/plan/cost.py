@@ -1,4 +1,4 @@
-"""What a snapshot or a bundle costs, roughly."""
+"""What a snapshot, its copies or a bundle cost, roughly."""
 
 from typing import Literal
 
@@ -34,6 +34,16 @@ def estimate_by_volume(stored: int, volume_gib: int, hours: float) -> str:
 
 HOURS_A_MONTH = 730
 """As AWS counts for EBS volumes (Amazon EBS pricing page)."""
+
+
+def estimate_copy(stored: int) -> str:
+    """The same for a copy of so many bytes in another region: the month there, and the way there."""
+    prices = presets.load("prices")
+    monthly, once = stored / GIB * prices["snapshot_gib_month"], stored / GIB * prices["transfer_gib"]
+    return (
+        f"{_dollars(monthly)} a month while it is kept there, and {_dollars(once)} once for the way there "
+        f"(an estimate, by the prices of {prices['region']} on {prices['date']})"
+    )
 
 
 def _dollars(amount: float) -> str:

@@ -16,6 +16,7 @@ from wizard.distro.distros import Distro
 from wizard.distro.own.found import Found, find, init_of, kernel_of
 from wizard.explain import Failure, explain
 from wizard.plan import kernel as kernels
+from wizard.plan.publish.problems import problems as publishing_problems
 from wizard.recipe import Disk, Problem, Recipe, Target, nearest
 from wizard.targets import instances, target
 from wizard.targets.regions import regions
@@ -91,6 +92,7 @@ def combination_problems(recipe: Recipe, *, judges_target: bool = True) -> Itera
     yield from filter(None, wrong)
     if judges_target:
         yield from _volume_problems(recipe)
+    yield from publishing_problems(recipe)
     if judges_target and not any(found and found.place == "target.storage" for found in wrong):
         yield from _bundle_problems(recipe)
     unknown = [*_size_problems(recipe), *_distro_problems(recipe), *_unknown_layout(recipe), *_mixed_layouts(recipe)]

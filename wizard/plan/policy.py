@@ -14,9 +14,15 @@ from wizard.plan.steps import (
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
+    CheckPublishing,
     CloudAction,
+    CopyImage,
+    DeprecateImage,
     Plan,
+    ProtectImage,
+    PutParameter,
     RegisterImage,
+    ShareImage,
     SnapshotByVolume,
     SnapshotVolume,
     UploadBundle,
@@ -34,11 +40,21 @@ def policy(plan: Plan) -> dict[str, Any]:
     What changes or removes something is allowed for what carries the build's tag alone.
     """
     actions = [action for step in plan.steps for action in step.actions if isinstance(action, CloudAction)]
-    statements: list[Statement] = []
+    statements: dict[str, Statement] = {}
     for statement in (found for action in actions for found in _statements(action)):
-        if statement not in statements:
-            statements.append(statement)
-    return {"Version": "2012-10-17", "Statement": statements}
+        sid = statement["Sid"]
+        statements[sid] = _union(statements[sid], statement) if sid in statements else statement
+    return {"Version": "2012-10-17", "Statement": list(statements.values())}
+
+
+def _union(one: Any, other: Any) -> Any:
+    """What two statements of the same name allow together: IAM takes 6,144 letters, and there may be 30 regions."""
+    if one == other:
+        return one
+    if isinstance(one, dict):
+        return {key: _union(one[key], other[key]) for key in one}
+    lists = [value if isinstance(value, list) else [value] for value in (one, other)]
+    return list(dict.fromkeys([*lists[0], *lists[1]]))
 
 
 def _statements(action: CloudAction) -> Iterator[Statement]:
@@ -77,6 +93,19 @@ def _statements(action: CloudAction) -> Iterator[Statement]:
             yield from _of_bundle(action)
         case RegisterImage():
             yield from _of_registration(action)
+        case CheckPublishing():
+            yield from _of_checks(action)
+        case CopyImage():
+            yield from _of_copy(action)
+        case PutParameter():
+            yield from _of_parameter(action)
+        case ShareImage():
+            yield _on_images(["ec2:ModifyImageAttribute", "ec2:DescribeImageAttribute"], action)
+        case DeprecateImage():
+            yield _on_images(["ec2:EnableImageDeprecation"], action)
+        case ProtectImage():
+            names = ["ec2:EnableImageDeregistrationProtection", "ec2:DisableImageDeregistrationProtection"]
+            yield _on_images(names, action)
 
 
 def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
@@ -93,13 +122,14 @@ def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
     yield {"Sid": "TagSnapshot", "Effect": "Allow", "Action": "ec2:CreateTags", "Resource": snapshots}
     yield _describing("ec2:DescribeSnapshots", action.region)
     if action.encryption:
-        yield _of_encryption(action.region, action.encryption.get("KmsKeyArn"))
+        yield _of_encryption("Encrypt", action.region, action.encryption.get("KmsKeyArn"))
 
 
-def _of_encryption(region: str, key: str | None) -> Statement:
+def _of_encryption(sid: str, region: str, key: str | None) -> Statement:
+    """The use of one key, or by EBS alone of whichever is the account's default one."""
     used_by_ebs = {"StringLike": {"kms:ViaService": ["ec2.*.amazonaws.com*", "ebs.*.amazonaws.com*"]}}
     return {
-        "Sid": "Encrypt",
+        "Sid": sid,
         "Effect": "Allow",
         "Action": [
             *("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"),
@@ -128,7 +158,7 @@ def _of_writing_a_volume(action: SnapshotByVolume) -> Iterator[Statement]:
     yield _describing("ec2:DescribeInstances", action.region)
     yield _describing("ec2:DescribeVolumes", action.region)
     if action.encryption:
-        yield _of_encryption(action.region, action.encryption.get("KmsKeyId"))
+        yield _of_encryption("Encrypt", action.region, action.encryption.get("KmsKeyId"))
 
 
 def _of_volume_snapshot(action: SnapshotByVolume | SnapshotVolume) -> Iterator[Statement]:
@@ -192,6 +222,56 @@ def _of_registration(action: RegisterImage) -> Iterator[Statement]:
     yield _describing("ec2:DescribeImages", action.region)
 
 
+def _of_checks(action: CheckPublishing) -> Iterator[Statement]:
+    if action.copies:
+        yield _describing("ec2:DescribeImages", action.region)
+    names = ["ec2:GetEbsEncryptionByDefault", "ec2:GetEbsDefaultKmsKeyId"] if action.shares else []
+    if action.public:
+        names.append("ec2:GetImageBlockPublicAccessState")
+    if names:
+        yield {**_describing("", action.region), "Sid": "AccountSettings", "Action": names}
+
+
+def _of_copy(action: CopyImage) -> Iterator[Statement]:
+    """The image and its snapshot, on both sides.  Source: EC2 User Guide, "Grant permissions to copy AMIs"."""
+    region, source = action.region, action.parameters["SourceRegion"]
+    images, snapshots = _arn(region, "image"), _arn(region, "snapshot")
+    sources = [_arn(source, "image"), _arn(source, "snapshot")]
+    yield {"Sid": "CopyImage", "Effect": "Allow", "Action": "ec2:CopyImage", "Resource": [*sources, images, snapshots]}
+    yield {
+        "Sid": "TagCopies",
+        "Effect": "Allow",
+        "Action": "ec2:CreateTags",
+        "Resource": [images, snapshots],
+        "Condition": {"StringEquals": {"ec2:CreateAction": "CopyImage"}},
+    }
+    yield _on_our_own("DeregisterImage", ["ec2:DeregisterImage"], images, action.build)
+    yield _on_our_own("DeleteSnapshot", ["ec2:DeleteSnapshot"], snapshots, action.build)
+    yield _describing("ec2:DescribeImages", region)
+    yield _describing("ec2:DescribeSnapshots", region)
+    if action.parameters.get("Encrypted"):
+        key = action.parameters.get("KmsKeyId")
+        yield _of_encryption("EncryptCopies", region, key)
+
+
+def _of_parameter(action: PutParameter) -> Iterator[Statement]:
+    """AWS checks the image in the caller's name.  Source: Systems Manager User Guide, "Native parameter support …"."""
+    region = action.region
+    names = ("PutParameter", "GetParameter", "GetParameters", "DeleteParameter", "AddTagsToResource")
+    yield {
+        "Sid": "Parameter",
+        "Effect": "Allow",
+        "Action": [f"ssm:{name}" for name in names],
+        "Resource": f"arn:{_partition(region)}:ssm:{region}:*:parameter/{action.name.lstrip('/')}",
+    }
+    yield _describing("ssm:DescribeParameters", region)
+    yield _describing("ec2:DescribeImages", region)
+
+
+def _on_images(actions: list[str], action: ShareImage | DeprecateImage | ProtectImage) -> Statement:
+    return _on_our_own("PublishImage", actions, _arn(action.region, "image"), action.build)
+
+
 def _on_our_own(sid: str, actions: list[str], resource: str, build: str) -> Statement:
     return {
         "Sid": sid,
@@ -204,7 +284,7 @@ def _on_our_own(sid: str, actions: list[str], resource: str, build: str) -> Stat
 
 def _describing(action: str, region: str) -> Statement:
     return {
-        "Sid": action.removeprefix("ec2:"),
+        "Sid": action.partition(":")[2],
         "Effect": "Allow",
         "Action": action,
         "Resource": "*",

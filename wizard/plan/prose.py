@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from wizard.boot.proof.ways import TITLES
+from wizard.plan.publish.prose import publishing_lines
 from wizard.plan.steps import (
     Action,
     CheckAccount,
@@ -106,6 +107,8 @@ def action_lines(action: Action) -> list[str]:
         case RegisterImage():
             parameters = json.dumps(action.parameters, indent=2).splitlines()
             return [f"AWS ec2:RegisterImage in {action.region}:", *(f"  {line}" for line in parameters)]
+        case _:
+            return publishing_lines(action)
 
 
 def _by_volume(action: SnapshotByVolume) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
 from wizard.plan import volume_script
+from wizard.plan.publish.script import publishing_script
 from wizard.plan.steps import (
     NO_SNAPSHOT,
     Action,
@@ -109,6 +110,8 @@ def action_script(action: Action) -> str:
             return _bundle(action)
         case RegisterImage():
             return _register(action)
+        case _:
+            return publishing_script(action)
 
 
 def _step(step: Step) -> Iterator[str]:

@@ -22,6 +22,12 @@ VOLUME_TYPE = "gp3"
 NO_SNAPSHOT = "snap-ffffffffffffffff"
 """Of the right form, and nobody's: for a dry run, when what an image will be made from is not there yet."""
 
+NO_IMAGE = "ami-ffffffffffffffff"
+"""The same for an image that is yet to be copied."""
+
+EVERYONE = "everyone"
+"""Who an image is shared with when it is public."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -186,6 +192,9 @@ class UploadBundle:
     devices: Mapping[str, str]
     time: int
 
+    UNKEYED: ClassVar = frozenset({"certificate", "private_key", "ec2_certificate"})
+    """Where the keys lie changes nothing about a bundle that is there: work goes on with other files."""
+
     @property
     def base(self) -> str:
         """What the keys of all its objects begin with."""
@@ -211,8 +220,79 @@ class RegisterImage:
     build: str
 
 
+@dataclass(frozen=True, slots=True)
+class CheckPublishing:
+    """Whether an AMI will be let into a region and be offered there as it is meant to, before the long work.
+
+    `copies`: CopyImage's parameters for a dry run, and whose Name must be free; empty where it is registered itself.
+    `shares`: with whom its unencrypted snapshots are to be shared, which GetEbsEncryptionByDefault may rule out.
+    `public`: whether with everyone, which GetImageBlockPublicAccessState may rule out.
+    `parameter`: the name of the SSM parameter that will hold its id, or "".
+    """
+
+    region: str
+    build: str
+    image: str
+    copies: Mapping[str, Any] = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
+    public: bool = False
+    parameter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyImage:
+    """CopyImage to `region` with these parameters; `<image>` in them stands for the id in the file `image`."""
+
+    region: str
+    image: str
+    saves: str
+    parameters: Mapping[str, Any]
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareImage:
+    """ModifyImageAttribute: the image whose id is in the file `image` may be launched by these too."""
+
+    region: str
+    image: str
+    shares: tuple[str, ...]
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeprecateImage:
+    """EnableImageDeprecation, so many days after the image's creation."""
+
+    region: str
+    image: str
+    days: int
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectImage:
+    """EnableImageDeregistrationProtection; `cooldown`: for 24 hours more once it is lifted."""
+
+    region: str
+    image: str
+    cooldown: bool
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutParameter:
+    """SSM's PutParameter: the parameter `name`, of the data type aws:ec2:image, holds the image's id."""
+
+    region: str
+    image: str
+    name: str
+    tags: Mapping[str, str]
+
+
+PublishAction = CheckPublishing | CopyImage | ShareImage | DeprecateImage | ProtectImage | PutParameter
 VolumeAction = CheckFarEnd | SnapshotByVolume | SnapshotVolume | UseSnapshot
-CloudAction = CheckAccount | CheckBucket | UploadSnapshot | UploadBundle | VolumeAction | RegisterImage
+CloudAction = CheckAccount | CheckBucket | UploadSnapshot | UploadBundle | VolumeAction | RegisterImage | PublishAction
 Action = Run | Write | ProveImage | CloudAction
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from wizard import draft, questions
 from wizard.explain import Failure, explain
+from wizard.plan.publish.prose import in_short
 from wizard.prompts import fancy, numbered
 from wizard.prompts.partitions import Line, divide
 from wizard.prompts.words import opens, wrapped
@@ -215,6 +216,6 @@ def start_question(recipe: Recipe, practice: bool) -> tuple[str, bool]:
         return "Start the build? It stays on this machine, in the practice cloud.", True
     return (
         f"Make the AMI “{recipe.name}” in {recipe.target.region}, in your AWS account? It makes a snapshot and an "
-        "image there, which cost money until they are removed.",
+        f"image there, which cost money until they are removed.{in_short(recipe.publish)}",
         False,
     )

@@ -1,5 +1,6 @@
 """The questions: each declared once, and rendered by the screens, the prompts and the numbered prompts alike."""
 
+import json
 from typing import Any
 
 from wizard.disk import own
@@ -7,8 +8,10 @@ from wizard.plan.defaults import layout_of
 from wizard.questions.kinds import Answers, Default, Option, Question, narrowed
 from wizard.questions.values import (
     CARRIED,
+    CARRIED_TABLES,
     LINES,
     PARTITIONS,
+    carried_tables,
     disk_of,
     distro_of,
     every,
@@ -85,7 +88,8 @@ def known(answers: Answers) -> dict[str, str]:
         is_there = text in options and (PARTITIONS in kept or not options[text].opens)
         if question.kind != "choice" or is_there:
             kept[question.path] = text
-    return kept | {path: answers[path] for path in CARRIED if path in answers}
+    carried = [*(path for path in CARRIED if path in answers), *carried_tables(answers)]
+    return kept | {path: answers[path] for path in carried}
 
 
 def invalid(answers: Answers) -> dict[str, str]:
@@ -121,6 +125,9 @@ def answers_of(given: Recipe) -> dict[str, str]:
         carried = getattr(part, key)
         if carried and carried != type(part).model_fields[key].default:
             found[path] = "\n".join(carried) if path in LINES else str(carried)
+    for name in CARRIED_TABLES:
+        if table := getattr(given, name):
+            found[name] = json.dumps(table.model_dump(exclude_none=True, mode="json"))
     if given.disk.partitions:
         found["disk.layout"] = own.NAME
         found[PARTITIONS] = own.dumps(layout_of(given.target, given.disk))

@@ -1,6 +1,8 @@
 """The answers as they stand: what was said, and the defaults where nothing was."""
 
+import contextlib
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ PARTITIONS = "disk.partitions"
 """Partitions of one's own, as the text that wizard/disk/own.py makes; they count where the layout is own.NAME."""
 
 CARRIED = (
-    *("distro.mirror", "system.ssh_authorized_keys", "system.locale", "target.upload"),
+    *("target.encrypted", "target.kms_key", "target.upload"),
+    *("distro.mirror", "system.ssh_authorized_keys", "system.locale"),
     *("bundle.prefix", "bundle.ec2_certificate"),
     *(f"volume.{key}" for key in Volume.model_fields),
 )
@@ -23,6 +26,8 @@ LINES = ("system.ssh_authorized_keys",)
 
 NUMBERS = ("volume.ssh_port",)
 """Of these, what is a number."""
+CARRIED_TABLES = ("publish",)
+"""The same for whole tables, as JSON."""
 
 
 @functools.cache
@@ -68,7 +73,17 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
             text = answers[path]
             typed = text.splitlines() if path in LINES else int(text) if path in NUMBERS else text
             built.setdefault(table, {})[key] = typed
-    return built
+    return built | ({} if screen else carried_tables(answers))
+
+
+def carried_tables(answers: Answers) -> dict[str, Any]:
+    """The tables that no screen asks for; a draft may hold anything, so what is no table is left out."""
+    found: dict[str, Any] = {}
+    for name in CARRIED_TABLES:
+        with contextlib.suppress(json.JSONDecodeError):
+            table = json.loads(answers.get(name, "null"))
+            found |= {name: table} if isinstance(table, dict) else {}
+    return found
 
 
 def target_of(answers: Answers) -> Target:

@@ -141,6 +141,10 @@ def _summary(build: Build, results: dict[str, Path]) -> dict[str, Any]:
         summary["image_location"] = (bundle / "image-location").read_text(encoding="ascii").strip()
     if register := results.get("register"):
         summary["image_id"] = (register / "image-id").read_text(encoding="ascii").strip()
+    if copies := {step.removeprefix("copy-"): made for step, made in results.items() if step.startswith("copy-")}:
+        summary["copies"] = {
+            region: (made / "image-id").read_text(encoding="ascii").strip() for region, made in copies.items()
+        }
     return summary
 
 

@@ -22,7 +22,8 @@ from wizard.files import write_atomically
 from wizard.plan.build import Occasion, build_id
 from wizard.recipe import Recipe, dumps
 from wizard.run.events import LAST, Event, read
-from wizard.run.journal import Journal
+from wizard.run.journal import Journal, Record
+from wizard.run.uploads import Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,21 @@ class Build:
         folder = self.folder / "journal"
         folder.mkdir(exist_ok=True)
         return Journal(folder / f"{step}-{key[:16]}.jsonl")
+
+    @property
+    def tag(self) -> str:
+        """What BUILD_TAG says on all that it makes in AWS."""
+        return self.facts().tag
+
+    def regions(self) -> list[str]:
+        """Where its answers let it make something."""
+        recipe = self.recipe()
+        return [recipe.target.region, *(recipe.publish.regions if recipe.publish else ())]
+
+    def has_parameters(self) -> bool:
+        """Whether its answers let it write a parameter."""
+        publish = self.recipe().publish
+        return bool(publish and publish.ssm_parameter)
 
     def journals(self) -> list[Journal]:
         """All of them, those of registering before those of the snapshots that the images need."""
@@ -249,33 +265,40 @@ def all_builds() -> list[Build]:
     return sorted(found, key=lambda build: _touched(build), reverse=True)
 
 
-def resources(build: Build) -> list[dict[str, Any]]:
-    """What the build's journals say that it made in AWS and did not remove: kind, id, region."""
-    made: dict[str, dict[str, Any]] = {}
-    for journal in build.journals():
-        for record in journal.records():
-            match record:
-                case {"kind": "answered", "operation": "StartSnapshot", "snapshot_id": made_id, "region": region}:
-                    made[made_id] = {"kind": "snapshot", "id": made_id, "region": region}
-                # From the first object on, before any answer.
-                case {"kind": "asked", "operation": "PutObject", "bucket": bucket, "base": base, "region": region}:
-                    made_id = f"{bucket}/{base}.manifest.xml"
-                    made[made_id] = {"kind": "bundle", "id": made_id, "region": region}
-                case {"kind": "answered", "operation": "DeleteObjects", "bucket": bucket, "base": base}:
-                    made.pop(f"{bucket}/{base}.manifest.xml", None)
-                case {"kind": "answered", "operation": "RegisterImage", "image_id": made_id, "region": region}:
-                    made[made_id] = {"kind": "image", "id": made_id, "region": region}
-                case {"kind": "answered", "operation": "CreateSnapshot", "snapshot_id": made_id, "region": region}:
-                    made[made_id] = {"kind": "snapshot", "id": made_id, "region": region}
-                case {"kind": "answered", "operation": "CreateVolume", "volume_id": made_id, "region": region}:
-                    made[made_id] = {"kind": "volume", "id": made_id, "region": region}
-                case {"kind": "answered", "operation": "DeleteVolume", "volume_id": gone_id}:
-                    made.pop(gone_id, None)
-                case {"kind": "answered", "operation": "DeregisterImage", "image_id": gone_id}:
-                    made.pop(gone_id, None)
-                case {"kind": "answered", "operation": "DeleteSnapshot", "snapshot_id": gone_id}:
-                    made.pop(gone_id, None)
+def resources(maker: "Build | Upload") -> list[dict[str, Any]]:
+    """What the journals of a build or an upload say that it made in AWS and did not remove: kind, id, region."""
+    made: dict[tuple[str, str], dict[str, Any]] = {}
+    records = [record for journal in maker.journals() for record in journal.records()]
+    for record in sorted(records, key=lambda record: str(record["at"])):
+        for kind, item in _named_in(record):
+            if MAKING.get(record["operation"]) == record["kind"]:
+                made[item, record["region"]] = {"kind": kind, "id": item, "region": record["region"]}
+            elif record["operation"] in REMOVING and record["kind"] == "answered":
+                made.pop((item, record["region"]), None)
     return list(made.values())
+
+
+MAKING = {
+    **dict.fromkeys(("StartSnapshot", "CreateSnapshot", "CreateVolume"), "answered"),
+    **dict.fromkeys(("RegisterImage", "CopyImage", "PutParameter"), "answered"),
+    # A bundle is there from its first object on, before any answer.
+    "PutObject": "asked",
+}
+REMOVING = ("DeregisterImage", "DeleteSnapshot", "DeleteParameter", "RestoreParameter", "DeleteObjects", "DeleteVolume")
+
+
+def _named_in(record: Record) -> Iterator[tuple[str, str]]:
+    """Kind and id of what a record speaks of.  An image's id stands beside a parameter's name, too."""
+    if "base" in record:
+        yield "bundle", f"{record['bucket']}/{record['base']}.manifest.xml"
+    elif "name" in record:
+        yield "parameter", record["name"]
+    elif record["operation"] in ("CreateVolume", "DeleteVolume") and "volume_id" in record:
+        yield "volume", record["volume_id"]
+    elif "image_id" in record:
+        yield "image", record["image_id"]
+    for snapshot_id in (*record.get("snapshot_ids", ()), *([record["snapshot_id"]] if "snapshot_id" in record else ())):
+        yield "snapshot", snapshot_id
 
 
 def _touched(build: Build) -> float:

@@ -1,110 +1,91 @@
-"""Takes a build away again: what it made in AWS, and its files."""
+"""Takes a build or an upload away again: what it made in AWS, and its files."""
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wizard.plan.script import PRELUDE
 from wizard.run.builds import Build, resources
+from wizard.run.uploads import Upload
+
+Maker = Build | Upload
+"""Who has made something in AWS, and written it down."""
 
 if TYPE_CHECKING:
     from wizard.cloud.bucket import Place
 
 
-def found_in_cloud(build: Build) -> list[dict[str, Any]]:
-    """What the build made in AWS and is there: by its journals, and by its tag, should a journal have been lost.
+def found_in_cloud(maker: Maker) -> list[dict[str, Any]]:
+    """What it made in AWS and is there: by its journals, and by its tag, should a journal have been lost.
 
     Asks AWS: Failure for whatever it or the network refuses.
     """
-    from wizard.cloud import bucket, images
-    from wizard.cloud.session import client
+    from wizard.cloud.removal import stored, tagged
 
-    known = {made["id"]: made for made in resources(build)}
-    with build.cloud() as endpoint:
-        for region in _regions(build):
-            ec2, tag = client("ec2", region, endpoint), build.facts().tag
-            tagged = [*images.tagged(ec2, tag), *(("volume", one) for one in _volumes(ec2, build, tag))]
-            for kind, found in tagged:
-                known.setdefault(found, {"kind": kind, "id": found, "region": region})
-        for region, place in _bundles(build):
-            made = f"{place.bucket}/{place.manifest}"
-            if bucket.stored(client("s3", region, endpoint), place):
-                known.setdefault(made, {"kind": "bundle", "id": made, "region": region})
+    known = {(made["id"], made["region"]): made for made in resources(maker)}
+    with maker.cloud() as endpoint:
+        for kind, found, region in tagged(endpoint, _traces(maker)):
+            known.setdefault((found, region), {"kind": kind, "id": found, "region": region})
+        for manifest, region, is_there in stored(endpoint, _traces(maker)):
+            if is_there:
+                known.setdefault((manifest, region), {"kind": "bundle", "id": manifest, "region": region})
             else:
-                known.pop(made, None)
-    return sorted(known.values(), key=lambda made: made["kind"])
+                known.pop((manifest, region), None)
+    return sorted(known.values(), key=lambda made: (made["kind"], made["region"]))
 
 
-def from_cloud(build: Build) -> Iterator[str]:
-    """Removes what the build made, images before snapshots and bundles, volumes last; gives what went.
+def from_cloud(maker: Maker) -> Iterator[str]:
+    """Removes what it made, in the order in which AWS lets it go; gives a line for each.  Twice does no harm."""
+    from wizard.cloud.removal import remove
 
-    Twice does no harm.
-    """
-    from wizard.cloud import bucket, images
-    from wizard.cloud.session import client
-    from wizard.cloud.volume import volumes
-
-    tag = build.facts().tag
-    with build.cloud() as endpoint:
-        for region in _regions(build):
-            ec2 = client("ec2", region, endpoint)
-            for journal in build.journals():
-                yield from images.remove(ec2, journal)
-            yield from images.remove_tagged(ec2, build.journal("clean", tag), tag)
-            for journal in build.journals():
-                yield from volumes.discard(ec2, journal)
-            for volume in _volumes(ec2, build, tag):
-                if volumes.delete(ec2, build.journal("clean", tag), volume):
-                    yield volume
-        # EC2 reads a bundle whenever an instance of its AMI starts.
-        for region, place in _bundles(build):
-            if count := bucket.delete(client("s3", region, endpoint), build.journal("clean", tag), place):
-                yield f"{count} objects {place.bucket}/{place.base}.*"
+    with maker.cloud() as endpoint:
+        yield from remove(endpoint, _traces(maker))
 
 
-def _volumes(ec2: Any, build: Build, tag: str) -> list[str]:
-    """The volumes with the build's tag; AWS is not asked where the build never went that way, nor had leave to ask."""
-    from wizard.cloud.volume import volumes
-
-    records = (record for journal in build.journals() for record in journal.records())
-    may_have_some = build.recipe().volume or any(record["operation"] == "CreateVolume" for record in records)
-    return volumes.tagged(ec2, [tag]) if may_have_some else []
-
-
-def _bundles(build: Build) -> list[tuple[str, "Place"]]:
-    """Where its bundles may lie, with the region: by its journals, and by its answers, should a journal be lost."""
+def _bundles(maker: Maker, regions: Sequence[str]) -> list[tuple[str, "Place"]]:
+    """Where its bundles may lie, with the region: by its journals, and by the answers, should one be lost."""
     from wizard.cloud import bundles
     from wizard.cloud.bucket import Place
     from wizard.plan.cloud import folder_for
 
-    recipe = build.recipe()
-    found = [
-        (region, place)
-        for one in build.journals()
-        for region in _regions(build)
-        for place in bundles.places(one, region)
-    ]
-    if recipe.bundle and recipe.bundle.bucket:
+    found = [(region, place) for one in maker.journals() for region in regions for place in bundles.places(one, region)]
+    recipe = maker.recipe() if isinstance(maker, Build) else None
+    if recipe and recipe.bundle and recipe.bundle.bucket:
         folder = recipe.bundle.prefix or folder_for(recipe.name)
-        found.append((recipe.target.region, Place(recipe.bundle.bucket, f"{folder}/{build.facts().tag}")))
+        found.append((recipe.target.region, Place(recipe.bundle.bucket, f"{folder}/{maker.tag}")))
     return list(dict.fromkeys(found))
 
 
-def _regions(build: Build) -> list[str]:
-    """Where the build may have made something: its answers may have named another region before."""
-    return sorted({build.recipe().target.region, *(made["region"] for made in resources(build))})
+def _traces(maker: Maker) -> Any:
+    """Where to look.  The answers may have named other regions before: the journals know."""
+    from wizard.cloud.removal import Traces
+
+    journals = maker.journals()
+    records = [record for journal in journals for record in journal.records()]
+    regions = {*maker.regions(), *(str(record["region"]) for record in records if "region" in record)}
+    has_parameters = maker.has_parameters() or any(record["operation"] == "PutParameter" for record in records)
+    may_have_volumes = isinstance(maker, Build) and maker.recipe().volume is not None
+    has_volumes = may_have_volumes or any(record["operation"] == "CreateVolume" for record in records)
+    removal = maker.journal("clean", maker.tag)
+    bundles = _bundles(maker, sorted(regions))
+    return Traces(maker.tag, sorted(regions), journals, removal, has_parameters, has_volumes, bundles)
 
 
-def files(build: Build) -> None:
-    """Removes the build's folder, with what steps left in it under other user ids.
+def files(maker: Maker) -> None:
+    """Removes the folder of a build, with what steps left in it under other user ids, or of an upload.
 
     Results and downloads stay: other builds use them.
     """
+    if isinstance(maker, Build):
+        _steps_files(maker)
+    shutil.rmtree(maker.folder)
+
+
+def _steps_files(build: Build) -> None:
     with build.hold():
         scratch = build.scratch("*")
         remains = [str(path) for path in (build.work, *scratch.parent.glob(scratch.name)) if path.exists()]
         if remains:
             command = ["bash", "-euc", f'{PRELUDE}\nas_root rm -rf --one-file-system "$@"', "bash", *remains]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-    shutil.rmtree(build.folder)

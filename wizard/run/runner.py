@@ -5,6 +5,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Runner:
 
     async def run(self) -> dict[str, Path]:
         """Runs the plan; gives every step's result folder.  Raises the first Failure, after ending what still ran."""
+        # As many threads as steps: a copy to another region only waits, and must keep nobody else waiting.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(self.plan.steps) + 1))
         keys = self.plan.keys()
         done: dict[str, asyncio.Task[Path]] = {}
 

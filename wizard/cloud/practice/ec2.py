@@ -12,14 +12,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from wizard.cloud.practice import bundles, model, state
+from wizard.cloud.practice import bundles, model, offers, state
 from wizard.cloud.practice.messages import Refusal, Response
 from wizard.cloud.practice.state import ACCOUNT, Snapshot
 from wizard.targets.akis import all_akis
 
 Parameters = dict[str, Any]
-
-Respond = Callable[[Path, Parameters], dict[str, Any]]
+Operation = Callable[[Path, Parameters], dict[str, Any]]
 """Carries an operation out in a region's folder.  Raises Refusal."""
 
 IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
@@ -37,7 +36,7 @@ NO_VOLUME = "vol-ffffffff"
 """What DescribeSnapshots gives as the volume of a snapshot that was never one."""
 
 
-def answer(region: Path, action: str, body: bytes, respond: Respond) -> Response:
+def answer(region: Path, action: str, body: bytes, carry_out: Operation) -> Response:
     """Answers an operation in a region's folder; `body` is the request in the EC2 query protocol."""
     request_id = str(uuid.uuid4())
     try:
@@ -45,7 +44,7 @@ def answer(region: Path, action: str, body: bytes, respond: Respond) -> Response
         parameters = model.read_query(operation, body)
         if parameters.pop("DryRun", False):
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
-        return Response(200, model.write_answer(operation, respond(region, parameters), request_id), XML)
+        return Response(200, model.write_answer(operation, carry_out(region, parameters), request_id), XML)
     except Refusal as refusal:
         return refused(refusal)
 
@@ -59,7 +58,7 @@ def refused(refusal: Refusal) -> Response:
 
 
 def register_image(region: Path, asked: Parameters) -> dict[str, Any]:
-    _check_name(region, asked.get("Name", ""))
+    check_name(region, asked.get("Name", ""))
     architecture = asked.get("Architecture", "i386")
     virtualization = asked.get("VirtualizationType", "paravirtual")
     _check_combination(asked, architecture, virtualization)
@@ -95,7 +94,8 @@ def register_image(region: Path, asked: Parameters) -> dict[str, Any]:
     return {"ImageId": image_id}
 
 
-def _check_name(region: Path, name: str) -> None:
+def check_name(region: Path, name: str) -> None:
+    """Refuses a name that no image may have, or that one has already."""
     if not IMAGE_NAME.fullmatch(name):
         allowed = "3 to 128 letters, digits, spaces or any of ( ) [ ] . / - ' @ _"
         raise Refusal("InvalidAMIName.Malformed", f"AMI name {name!r} is not valid: {allowed}")
@@ -161,13 +161,15 @@ def describe_images(region: Path, asked: Parameters) -> dict[str, Any]:
     else:
         found = state.images(region)
     owners = asked.get("Owners")
-    mine = [image for image in found if owners is None or {"self", ACCOUNT} & set(owners)]
+    mine = [offers.described(region, image) for image in found if owners is None or {"self", ACCOUNT} & set(owners)]
     return {"Images": filtered(mine, asked, "DescribeImages", "Images")}
 
 
 def deregister_image(region: Path, asked: Parameters) -> dict[str, Any]:
     image = state.find_image(region, asked["ImageId"])
+    offers.check_may_go(region, image["ImageId"])
     state.image_path(region, image["ImageId"]).unlink()
+    offers.forget(region, image["ImageId"])
     results = []
     for snapshot_id in _snapshots_of(image) if asked.get("DeleteAssociatedSnapshots") else ():
         in_use = _used_by(region, snapshot_id) is not None
@@ -216,6 +218,7 @@ def _described(region: Path, snapshot: Snapshot) -> dict[str, Any]:
         "State": now,
         "Progress": "100%" if now == "completed" else "0%",
         "Encrypted": _is_encrypted(snapshot),
+        "FullSnapshotSizeInBytes": state.BLOCK * len(state.contents(state.snapshot_folder(region, snapshot.id))),
         **({"KmsKeyId": snapshot.request["KmsKeyArn"]} if "KmsKeyArn" in snapshot.request else {}),
         "Tags": snapshot.tags,
     }
@@ -305,7 +308,7 @@ def _matches(values: list[Any], wanted: list[str]) -> bool:
     return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
 
 
-OPERATIONS: Mapping[str, Respond] = {
+OPERATIONS: Mapping[str, Operation] = {
     "CreateTags": create_tags,
     "DeleteSnapshot": delete_snapshot,
     "DeregisterImage": deregister_image,

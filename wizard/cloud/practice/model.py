@@ -52,7 +52,8 @@ def _limits(shape: Shape, value: Any, name: str) -> list[str]:
         found.append(f"{name} is {value!r}; it must be one of {', '.join(enum)}")
     if "max" in limits and size > limits["max"]:
         found.append(f"{name} is over the limit of {limits['max']}")
-    if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+    # Java's classes of letters (\p{L}) Python has not; they stand in what tags may be.
+    if "pattern" in limits and "\\p" not in limits["pattern"] and not re.fullmatch(limits["pattern"], value):
         found.append(f"{name} does not match {limits['pattern']}")
     return found
 

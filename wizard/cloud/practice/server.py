@@ -1,4 +1,6 @@
-"""The practice cloud's server: HTTP on loopback; EBS direct, S3, images and volumes are ours, all else is moto's.
+"""The practice cloud's server: HTTP on loopback.
+
+EBS direct, S3, images, volumes and parameters are ours, every other operation is moto's.
 
 The standard library's server, as werkzeug's closes the connection after each answer and the blocks come
 through 64 kept ones.
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from wizard.cloud.practice import ebs, ec2, s3, volumes
+from wizard.cloud.practice import ebs, ec2, publishing, s3, ssm, volumes
 from wizard.cloud.practice.faults import STALL_SECONDS, Faults
 from wizard.cloud.practice.messages import Refusal, Request, Response
 from wizard.cloud.practice.process import HEALTH, SERVER_FILE, USERS_LOCK
@@ -28,11 +30,11 @@ SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/(?P<region>[a-z]{2}(?:-[a-z]+)+-\
 
 PASSING_HEADERS = ("Authorization", "Content-Type", "Host", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Target")
 
-OPERATIONS = volumes.beside(ec2.OPERATIONS)
-"""Those of EC2 that are answered here; everything else is moto's."""
-
 WATCH = 1.0
 """Seconds between two looks whether anybody still uses the cloud."""
+
+EC2_OPERATIONS = volumes.beside({**ec2.OPERATIONS, **publishing.OPERATIONS})
+"""What is answered here; every other operation of EC2's is moto's."""
 
 _one_at_a_time = threading.Lock()
 """Held wherever a record is read and then written; blocks do not need it."""
@@ -53,9 +55,14 @@ def answer(folder: Path, request: Request) -> Response:
         return s3.answer(folder, signed["region"], request)
     if signed["service"] == "ec2":
         action = parse_qs(request.body.decode()).get("Action", [""])[0]
-        if action in OPERATIONS:
+        if action in EC2_OPERATIONS:
             with _one_at_a_time:
-                return ec2.answer(region, action, request.body, OPERATIONS[action])
+                return ec2.answer(region, action, request.body, EC2_OPERATIONS[action])
+    if signed["service"] == "ssm":
+        action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        if action in ssm.OPERATIONS:
+            with _one_at_a_time:
+                return ssm.answer(region, action, request.body)
     return by_moto(request)
 
 
@@ -65,7 +72,8 @@ def refusal_of(fault: str | None, request: Request) -> Response | None:
         return None
     signed = SIGNED_FOR.search(request.headers.get("Authorization", ""))
     service = signed["service"] if signed else ""
-    place, refused = {"ebs": (0, ebs.refused), "s3": (2, s3.refused)}.get(service, (1, ec2.refused))
+    others = {"ebs": (0, ebs.refused), "ssm": (0, ssm.refused), "s3": (2, s3.refused)}
+    place, refused = others.get(service, (1, ec2.refused))
     return refused(REFUSALS[fault][place])
 
 
@@ -88,7 +96,7 @@ REFUSALS = {
         Refusal("ExpiredToken", "The provided token has expired."),
     ),
 }
-"""For EBS direct, for the services of the query protocol, for S3."""
+"""For the services that speak JSON, for those of the query protocol, for S3."""
 
 
 def by_moto(request: Request) -> Response:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cloud.practice import ec2, state
-from wizard.cloud.practice.ec2 import Parameters, Respond
+from wizard.cloud.practice.ec2 import Operation, Parameters
 from wizard.cloud.practice.messages import Refusal
 from wizard.cloud.practice.state import ACCOUNT, BLOCK, GIB
 
@@ -330,10 +330,10 @@ def _volume(region: Path, volume_id: str) -> Volume:
         raise Refusal("InvalidVolume.NotFound", f"The volume '{volume_id}' does not exist.") from None
 
 
-def beside(others: Mapping[str, Respond]) -> dict[str, Respond]:
+def beside(others: Mapping[str, Operation]) -> dict[str, Operation]:
     """These operations and others'; what is asked of an instance is answered here for this machine alone."""
 
-    def of_instances(action: str, ours: Respond) -> Respond:
+    def of_instances(action: str, ours: Operation) -> Operation:
         theirs = others.get(action, ours)
         return lambda region, asked: (ours if _is_of_this_machine(asked) else theirs)(region, asked)
 

@@ -1,0 +1,1 @@
+"""What becomes of a registered AMI: copied to other regions, shared, deprecated, protected, named by a parameter."""
