@@ -271,7 +271,8 @@ def create_snapshot(region: Path, asked: Parameters) -> dict[str, Any]:
     subprocess.run(["cp", "--reflink=auto", "--sparse=always", data, folder / "blocks"], check=True)
     for index, block in _blocks(folder / "blocks"):
         state.write_block(folder, index, block, hashlib.sha256(block).digest())
-    state.save_snapshot(region, replace(snapshot, sealed=time.time()))
+    # Its state is known from when it was sealed; this one is pending for as long as a volume is being created.
+    state.save_snapshot(region, replace(snapshot, sealed=time.time() - state.SETTLING + SETTLING))
     return {
         "SnapshotId": snapshot.id,
         "VolumeId": volume.id,
