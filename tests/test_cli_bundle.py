@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from unbundle import KeyPair, key_pair
 
 from wizard import folders
+from wizard.cli.builds import builds
 from wizard.cli.bundle import bundle
 from wizard.cli.clean import clean
 from wizard.cloud.practice.process import practice_cloud
@@ -92,3 +93,15 @@ def test_it_is_listed_and_goes_away_whole(image: Path, pem: KeyPair, ec2: Path) 
     assert CliRunner().invoke(clean, [made["upload"], "--cloud", "--yes"], standalone_mode=False).return_value == 0
     assert names() == []
     assert uploads.all_uploads() == []
+
+
+def test_it_is_listed_and_goes_with_all_its_objects(image: Path, pem: KeyPair, ec2: Path) -> None:
+    place = run(image, pem, ec2).stdout.strip()
+    (row,) = json.loads(CliRunner().invoke(builds, ["--json"]).stdout)["uploads"]
+    assert [(one["kind"], one["id"]) for one in row["resources"]] == [("bundle", place)]
+
+    done = CliRunner().invoke(clean, [row["id"], "--cloud", "--yes"], standalone_mode=False)
+
+    assert done.return_value == 0
+    assert names() == []
+    assert json.loads(CliRunner().invoke(builds, ["--json"]).stdout)["uploads"] == []
