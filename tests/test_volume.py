@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from wizard import folders
+from wizard.cloud.errors import aws_code
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.practice.volumes import THIS_MACHINE, far_root
 from wizard.cloud.read_back import read_back
@@ -597,6 +598,44 @@ def test_a_snapshot_that_exists_is_taken_as_it_is(cloud: Cloud) -> None:
     assert (
         refusal(lambda: cloud.run(UseSnapshot(cloud.region, "snap-0123456789abcdef0", "x"))).code == "no-such-snapshot"
     )
+
+
+# The practice cloud's volumes
+
+
+def test_the_practice_cloud_refuses_what_aws_refuses(cloud: Cloud) -> None:
+    ec2, zone = cloud.ec2, {"AvailabilityZone": f"{cloud.region}a", "Size": 1}
+    one, other = (ec2.create_volume(**zone)["VolumeId"] for _ in range(2))
+    elsewhere = ec2.create_volume(AvailabilityZone=f"{cloud.region}b", Size=1)["VolumeId"]
+    ec2.create_volume(**zone, ClientToken="a token")
+    ec2.get_waiter("volume_available").wait(WaiterConfig={"Delay": 1})
+    place = {"InstanceId": THIS_MACHINE, "Device": "/dev/sdf"}
+    ec2.attach_volume(VolumeId=one, **place)
+
+    refusals: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("InvalidZone.NotFound", lambda: ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)),
+        ("InvalidParameterValue", lambda: ec2.create_volume(**{**zone, "Size": 20000})),
+        ("InvalidParameterDependency", lambda: ec2.create_volume(**zone, KmsKeyId="a key")),
+        ("IdempotentParameterMismatch", lambda: ec2.create_volume(**{**zone, "Size": 2}, ClientToken="a token")),
+        ("InvalidVolume.NotFound", lambda: ec2.describe_volumes(VolumeIds=["vol-0123456789abcdef0"])),
+        ("VolumeInUse", lambda: ec2.attach_volume(VolumeId=one, **place)),
+        ("InvalidParameterValue", lambda: ec2.attach_volume(VolumeId=other, **place)),
+        ("InvalidVolume.ZoneMismatch", lambda: ec2.attach_volume(VolumeId=elsewhere, **place)),
+        ("UnsupportedOperation", lambda: ec2.attach_volume(VolumeId=other, InstanceId="i-2", Device="/dev/sdg")),
+        ("VolumeInUse", lambda: ec2.delete_volume(VolumeId=one)),
+        ("IncorrectState", lambda: ec2.detach_volume(VolumeId=other)),
+        ("InvalidVolume.NotFound", lambda: ec2.create_snapshot(VolumeId="vol-0123456789abcdef0")),
+    )
+    for code, call in refusals:
+        with pytest.raises(ClientError) as caught:
+            call()
+        assert aws_code(caught.value) == code
+
+
+def test_the_practice_cloud_gives_the_same_volume_for_the_same_token(cloud: Cloud) -> None:
+    asked = {"AvailabilityZone": f"{cloud.region}a", "Size": 1, "ClientToken": "a token"}
+    first, second = (cloud.ec2.create_volume(**asked)["VolumeId"] for _ in range(2))
+    assert first == second
 
 
 # Removed

@@ -139,7 +139,8 @@ def _described(volume: Volume) -> dict[str, Any]:
 
 def attach_volume(region: Path, asked: Parameters) -> dict[str, Any]:
     volume = _volume(region, asked["VolumeId"])
-    _check_instance(asked["InstanceId"])
+    if asked["InstanceId"] != THIS_MACHINE:
+        raise Refusal("UnsupportedOperation", f"The practice cloud attaches volumes to this machine, {THIS_MACHINE}")
     device = asked["Device"]
     if volume.state == "in-use":
         raise Refusal("VolumeInUse", f"{volume.id} is already attached to an instance")
