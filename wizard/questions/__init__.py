@@ -125,9 +125,8 @@ def answers_of(given: Recipe) -> dict[str, str]:
         carried = getattr(part, key)
         if carried and carried != type(part).model_fields[key].default:
             found[path] = "\n".join(carried) if path in LINES else str(carried)
-    for name in CARRIED_TABLES:
-        if table := getattr(given, name):
-            found[name] = json.dumps(table.model_dump(exclude_none=True, mode="json"))
+    said = given.model_dump(exclude_none=True, exclude_defaults=True, include=set(CARRIED_TABLES), mode="json")
+    found |= {name: json.dumps(table) for name, table in said.items()}
     if given.disk.partitions:
         found["disk.layout"] = own.NAME
         found[PARTITIONS] = own.dumps(layout_of(given.target, given.disk))

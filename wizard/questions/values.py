@@ -26,8 +26,9 @@ LINES = ("system.ssh_authorized_keys",)
 
 NUMBERS = ("volume.ssh_port",)
 """Of these, what is a number."""
-CARRIED_TABLES = ("publish", "launch")
-"""The same for whole tables, as JSON."""
+
+CARRIED_TABLES = ("publish", "launch", "prove")
+"""The same for whole tables, and for what stands in none, as JSON."""
 
 
 @functools.cache
@@ -77,12 +78,12 @@ def tables(answers: Answers, screen: str | None = None) -> dict[str, Any]:
 
 
 def carried_tables(answers: Answers) -> dict[str, Any]:
-    """The tables that no screen asks for; a draft may hold anything, so what is no table is left out."""
+    """What no screen asks for and is carried whole; a draft may hold anything, so what cannot be right is left out."""
     found: dict[str, Any] = {}
     for name in CARRIED_TABLES:
         with contextlib.suppress(json.JSONDecodeError):
             table = json.loads(answers.get(name, "null"))
-            found |= {name: table} if isinstance(table, dict) else {}
+            found |= {name: table} if isinstance(table, bool if name == "prove" else dict) else {}
     return found
 
 
