@@ -11,10 +11,11 @@ import pytest
 
 from wizard import cloud
 from wizard.cloud.errors import EBS_OPERATIONS, S3_PERMISSIONS, SSM_OPERATIONS
-from wizard.plan.build import Occasion, plan
+from wizard.plan.build import Occasion, build_id, plan
 from wizard.plan.policy import policy
 from wizard.plan.steps import BUILD_TAG
 from wizard.recipe import Recipe, from_answers
+from wizard.run.builds import create
 from wizard.targets.regions import regions
 
 NOT_IN_A_BUILD = {"ListSnapshotBlocks", "GetSnapshotBlock"}
@@ -91,7 +92,7 @@ def test_it_names_what_the_build_calls_and_nothing_else() -> None:
 
 def test_an_instance_is_run_with_the_build_s_tag_alone_and_only_such_a_one_is_ended() -> None:
     (run,) = [one for one in made(launches=True)["Statement"] if one["Sid"] == "RunInstances"]
-    assert run["Condition"] == {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": "an-image-1"}}
+    assert run["Condition"] == {"StringLike": {f"aws:RequestTag/{BUILD_TAG}": "an-image-1*"}}
     assert run["Resource"] == ["arn:aws:ec2:us-east-1:*:instance/*", "arn:aws:ec2:us-east-1:*:volume/*"]
     (tag,) = [one for one in made(launches=True)["Statement"] if one["Sid"] == "TagInstance"]
     assert tag["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
@@ -145,7 +146,7 @@ def test_what_changes_or_removes_is_allowed_for_the_build_s_own_alone() -> None:
             for name in names
             for pattern in ("*:De[lr]e*", "*:Put*", "*:Complete*", "*:Term*")
         ):
-            assert statement["Condition"] == {"StringEquals": {f"aws:ResourceTag/{BUILD_TAG}": "an-image-1"}}
+            assert statement["Condition"] == {"StringLike": {f"aws:ResourceTag/{BUILD_TAG}": "an-image-1*"}}
 
 
 @pytest.mark.parametrize(
@@ -175,3 +176,17 @@ def test_every_statement_has_a_name_of_its_own() -> None:
 def assert_names_differ(names: list[str]) -> None:
     assert len(names) == len(set(names))
     assert all(name.isalnum() for name in names)
+
+
+def test_the_tag_of_a_build_is_let_in_by_the_policy_of_its_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy is asked for before the build begins, which then draws the end of its tag."""
+    monkeypatch.setenv("AMI_WIZARD_HOME", str(tmp_path))
+    recipe = from_answers({"name": "an image", "target": {"region": "us-east-1", "arch": "x86_64"}})
+    known_before = Occasion(build_id(recipe, practice=False), "2026-01-01")
+    tag = create(recipe, practice=False).tag
+    for statement in policy(plan(recipe, known_before))["Statement"]:
+        for key, pattern in statement.get("Condition", {}).get("StringLike", {}).items():
+            if key.endswith(BUILD_TAG):
+                assert fnmatch.fnmatchcase(tag, pattern)

@@ -216,8 +216,8 @@ def test_only_what_carries_the_build_s_tag_and_the_one_instance_may_be_touched()
         if statement["Resource"] == f"arn:aws:ec2:us-east-1:*:instance/{INSTANCE}":
             assert set(listed) <= {"ec2:AttachVolume", "ec2:DetachVolume", "ec2:GetConsoleOutput"}
         elif any(re.search(r":(Attach|Detach|Delete|Create(Volume|Snapshot))", name) for name in listed):
-            (condition,) = statement["Condition"]["StringEquals"].items()
-            assert condition[1] == "build-1"
+            (condition,) = statement["Condition"]["StringLike"].items()
+            assert condition[1] == "build-1*"
             assert condition[0] in (f"aws:RequestTag/{BUILD_TAG}", f"aws:ResourceTag/{BUILD_TAG}")
 
 

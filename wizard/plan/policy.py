@@ -121,7 +121,7 @@ def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
         "Effect": "Allow",
         "Action": "ebs:StartSnapshot",
         "Resource": snapshots,
-        "Condition": {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": build}},
+        "Condition": _tag("RequestTag", build),
     }
     yield _on_our_own("WriteSnapshot", ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"], snapshots, build)
     yield _on_our_own("DeleteSnapshot", ["ec2:DeleteSnapshot"], snapshots, build)
@@ -181,7 +181,7 @@ def _tagged_when_made(operation: str, resource: str, build: str) -> Statement:
         "Effect": "Allow",
         "Action": f"ec2:{operation}",
         "Resource": resource,
-        "Condition": {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": build}},
+        "Condition": _tag("RequestTag", build),
     }
 
 
@@ -238,7 +238,7 @@ def _of_launch(action: LaunchInstance) -> Iterator[Statement]:
         "Effect": "Allow",
         "Action": "ec2:RunInstances",
         "Resource": made,
-        "Condition": {"StringEquals": {f"aws:RequestTag/{BUILD_TAG}": action.build}},
+        "Condition": _tag("RequestTag", action.build),
     }
     yield {
         "Sid": "RunInstancesWith",
@@ -315,8 +315,16 @@ def _on_our_own(sid: str, actions: list[str], resource: str, build: str) -> Stat
         "Effect": "Allow",
         "Action": actions,
         "Resource": resource,
-        "Condition": {"StringEquals": {f"aws:ResourceTag/{BUILD_TAG}": build}},
+        "Condition": _tag("ResourceTag", build),
     }
+
+
+def _tag(of: str, build: str) -> Statement:
+    """The condition on the build's tag, of what is asked for or of what is there.
+
+    The tag is the build's id with eight digits more, which are drawn when it begins (wizard/run/builds.py).
+    """
+    return {"StringLike": {f"aws:{of}/{BUILD_TAG}": f"{build}*"}}
 
 
 def _describing(action: str, region: str) -> Statement:
