@@ -99,6 +99,14 @@ def test_a_recipe_without_a_launch_is_planned_as_ever_and_with_one_only_the_laun
     assert [type(one) for one in with_one.step("account").actions] == [CheckAccount, CheckLaunch]
 
 
+def test_nobody_sees_an_ami_before_it_is_known_to_start_and_copies_do_not_wait_for_that() -> None:
+    publish = {"regions": ["eu-west-1"], "share_with": ["everyone"], "ssm_parameter": "/images/web"}
+    answers = {"name": "launched", "target": TARGET, "launch": {}, "publish": publish}
+    steps = {step.id: step.waits_for for step in plan(from_answers(answers), OCCASION).steps}
+    assert "launch" in steps["share"] and "launch" in steps["parameter"]
+    assert "launch" not in steps["copy-eu-west-1"]
+
+
 def test_run_instances_is_asked_for_one_tagged_instance_that_ends_for_good() -> None:
     wanted = {"key_name": "laptop", "subnet": "subnet-01234567", "security_group": "sg-01234567"}
     tags = [{"Key": "Name", "Value": "launched"}, {"Key": BUILD_TAG, "Value": BUILD}]

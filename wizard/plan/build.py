@@ -24,7 +24,7 @@ from wizard.kernel.subject import Subject, known_of
 from wizard.plan import kernel as kernels
 from wizard.plan.cloud import account_step, cloud_steps
 from wizard.plan.defaults import Choices, choices, layout_of
-from wizard.plan.launch import launch_steps, tools_to_practise
+from wizard.plan.launch import launch_steps, tools_to_practise, with_launch
 from wizard.plan.proof import prove_step, ways_of
 from wizard.plan.steps import Plan, Step
 from wizard.plan.volume import instance_steps
@@ -56,7 +56,8 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     if recipe.volume and (there := recipe.volume.already_there):
         account = account_step(recipe, chosen, able, occasion.build, there)
         to_cloud = cloud_steps(recipe, chosen, able, occasion.build, there, (), EPOCH)
-        return Plan(recipe.name, (account, *to_cloud, *launch_steps(recipe, chosen, able, occasion.build)), EPOCH)
+        behind = with_launch(to_cloud, launch_steps(recipe, chosen, able, occasion.build))
+        return Plan(recipe.name, (account, *behind), EPOCH)
     ids = DiskIds(identity(recipe))
     user_kernel = stage.user_kernel(kernel, recipe, chosen.layout) if recipe.kernel.source == "files" else None
     has_initramfs = kernels.has_initramfs(recipe, chosen.layout, kernel, user_kernel)
@@ -84,25 +85,11 @@ def plan(recipe: Recipe, occasion: Occasion) -> Plan:
     ways = ways_of(recipe, chosen, able)
     if recipe.prove:
         steps.append(prove_step(recipe.target, ways, chosen.consequences.aki))
-    return Plan(
-        recipe.name,
-        (
-            account_step(recipe, chosen, able, occasion.build, image_key),
-            *instance_steps(recipe, occasion.build),
-            *steps,
-            *cloud_steps(
-                recipe,
-                chosen,
-                able,
-                occasion.build,
-                image_key,
-                tuple(step.id for step in steps if step.id == "prove"),
-                EPOCH,
-            ),
-            *launch_steps(recipe, chosen, able, occasion.build),
-        ),
-        EPOCH,
-    )
+    account = account_step(recipe, chosen, able, occasion.build, image_key)
+    proof = tuple(step.id for step in steps if step.id == "prove")
+    to_cloud = cloud_steps(recipe, chosen, able, occasion.build, image_key, proof, EPOCH)
+    behind = with_launch(to_cloud, launch_steps(recipe, chosen, able, occasion.build))
+    return Plan(recipe.name, (account, *instance_steps(recipe, occasion.build), *steps, *behind), EPOCH)
 
 
 def identity(recipe: Recipe) -> str:

@@ -1,5 +1,7 @@
 """The step that launches an instance of the AMI, and what it takes."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from wizard import presets
@@ -56,6 +58,25 @@ def launch_steps(recipe: Recipe, chosen: Choices, able: Abilities, build: str) -
             kept=not wanted.keep,
         )
     ]
+
+
+SEEN_BY_OTHERS = ("share", "deprecate", "protect", "parameter")
+"""Steps behind the registration that others notice."""
+
+
+def with_launch(steps: Sequence[Step], launch: Sequence[Step]) -> list[Step]:
+    """The steps to the AMI and behind it, with the launch between.
+
+    What others see of the AMI waits until it is known to start; copies are on their way meanwhile.
+    """
+    if not launch:
+        return list(steps)
+    behind = next(place for place, step in enumerate(steps) if step.id == "register") + 1
+    waiting = tuple(step.id for step in launch)
+    last = [
+        replace(step, after=(*step.after, *waiting)) if step.id in SEEN_BY_OTHERS else step for step in steps[behind:]
+    ]
+    return [*steps[:behind], *launch, *last]
 
 
 def run_parameters(recipe: Recipe, wanted: Launch, chosen: Choices, able: Abilities, build: str) -> dict[str, Any]:
