@@ -4,9 +4,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from wizard.cloud import pace
+from wizard.cloud import pace, patience
 from wizard.cloud.pace import FLOOR, Pace
+from wizard.explain import Failure
 
 
 def test_it_begins_with_as_many_as_there_may_be() -> None:
@@ -62,3 +64,34 @@ def test_no_more_are_under_way_than_the_limit_allows() -> None:
     with ThreadPoolExecutor(9) as pool:
         list(pool.map(work, range(9)))
     assert most == [3]
+
+
+def test_a_network_that_is_away_for_a_minute_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    told: list[Failure] = []
+
+    def passes_time(seconds: float, _halted: object) -> None:
+        now[0] += seconds
+
+    def ask() -> None:
+        if now[0] < 1060:
+            raise EndpointConnectionError(endpoint_url="https://ebs.us-east-1.amazonaws.com")
+
+    monkeypatch.setattr(patience, "rest", passes_time)
+    monkeypatch.setattr("wizard.cloud.patience.time.monotonic", lambda: now[0])
+    patience.patiently(ask, "PutSnapshotBlock", "us-east-1", told.append, lambda: False)
+    assert {failure.code for failure in told} == {"no-network-to-aws"}
+
+
+def test_a_network_that_stays_away_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(patience, "rest", lambda seconds, _halted: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr("wizard.cloud.patience.time.monotonic", lambda: now[0])
+
+    def ask() -> None:
+        raise EndpointConnectionError(endpoint_url="https://ebs.us-east-1.amazonaws.com")
+
+    with pytest.raises(Failure) as caught:
+        patience.patiently(ask, "PutSnapshotBlock", "us-east-1", lambda _: None, lambda: False)
+    assert caught.value.code == "no-network-to-aws"
+    assert patience.PATIENCE < now[0] < 2 * patience.PATIENCE
