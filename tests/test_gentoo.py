@@ -50,7 +50,8 @@ def wanted(world: World, kernel: UserKernel | None) -> Userland:
     target = {"region": "us-east-1", "arch": "x86_64"}
     recipe = Recipe.model_validate({"name": "gentoo", "target": target, "distro": distro})
     made = userland(recipe, ["ext4"], kernel, EPOCH)
-    own = {**made.distro.own, "keys": f"{world.address}/keys", "fingerprint": world.signer.fingerprint}
+    key = {"address": f"{world.address}/keys", "fingerprint": world.signer.fingerprint}
+    own = {**made.distro.own, "keys": {"all": [key]}}
     return replace(made, distro=replace(made.distro, own=own))
 
 

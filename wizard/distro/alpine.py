@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 
-from wizard.distro import initramfs
+from wizard.distro import initramfs, keys
 from wizard.distro.signed import TOOLS, fetched
 from wizard.distro.tree import ROOT, kernel_commands, kernel_tools, made_apart
 from wizard.distro.userland import Userland
@@ -32,11 +32,11 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
     archive = f"alpine-minirootfs-{version}-{wanted.arch}.tar.gz"
     url = f"{mirror}/v{wanted.release}/releases/{wanted.arch}/{archive}"
     place = f"alpine/{wanted.release}-{wanted.arch}"
+    (signer,) = keys.of_release(own, wanted.release)
     fetches = [
-        f"fetch {shlex.quote(own['key'])} alpine/key.asc",
         f"fetch {shlex.quote(url)} {place}/{archive}",
         f"fetch {shlex.quote(f'{url}.asc')} {place}/{archive}.asc",
-        f'signed_by {own["fingerprint"]} "$DOWNLOADS/alpine/key.asc" \\',
+        f"signed_by {signer['fingerprint']} \\",
         f'  "$DOWNLOADS/{place}/{archive}.asc" "$DOWNLOADS/{place}/{archive}"',
         f'mkdir -p "$DOWNLOADS/{place}/packages"',
     ]
@@ -48,6 +48,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         "Packages that were fetched once are used again.",
         (
             *_own_files(wanted),
+            *keys.fetch([signer]),
             fetched(fetches),
             *made_apart("\n".join(_commands(wanted, f"{place}/{archive}", f"{place}/packages")), wanted.epoch),
         ),

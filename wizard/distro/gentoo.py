@@ -7,6 +7,7 @@ way of a whole tree of recipes.  A stage has what an instance needs to be reache
 import shlex
 from collections.abc import Mapping
 
+from wizard.distro import keys
 from wizard.distro.signed import TOOLS, fetched
 from wizard.distro.tree import ROOT, kernel_commands, made_apart
 from wizard.distro.userland import Userland
@@ -30,17 +31,17 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
     folder = f"{mirror}/releases/{wanted.arch}/autobuilds"
     stage = own["stage"].format(variant=own["variants"][wanted.recipe.target.arch], release=wanted.release)
     latest = shlex.quote(f"{folder}/latest-{stage}.txt")
-    keys, signed = '"$DOWNLOADS/gentoo/keys"', f"signed_by {own['fingerprint']}"
+    (signer,) = keys.of_release(own, wanted.release)
+    signed = f"signed_by {signer['fingerprint']}"
     commands = [
-        f"fetch {shlex.quote(own['keys'])} gentoo/keys",
         "# Which stage is the newest is a signed text, too: its first line that is no comment begins with a path.",
         f"curl --fail --silent --show-error --location --output bootstrap/latest {latest}",
-        f"{signed} {keys} bootstrap/latest",
+        f"{signed} bootstrap/latest",
         f"path=$(grep -m1 -o '^[0-9A-Za-z/_.-]*{stage}-[0-9TZ]*\\.tar\\.xz' bootstrap/signed)",
         'stage="${path##*/}"',
         f'fetch {shlex.quote(folder)}/"$path" "gentoo/$stage"',
         f'fetch {shlex.quote(folder)}/"$path.asc" "gentoo/$stage.asc"',
-        f'{signed} {keys} "$DOWNLOADS/gentoo/$stage.asc" "$DOWNLOADS/gentoo/$stage"',
+        f'{signed} "$DOWNLOADS/gentoo/$stage.asc" "$DOWNLOADS/gentoo/$stage"',
         'echo "$stage" > bootstrap/stage',
     ]
     unpack = [
@@ -53,7 +54,7 @@ def bootstrap_step(wanted: Userland, inputs: Mapping[str, str]) -> Step:
         f"Unpack {wanted.title}",
         "The newest stage archive is fetched, and used only if its signature is good and by Gentoo's release key. It "
         "is taken as it is, with your kernel.",
-        (fetched(commands), *made_apart("\n".join(unpack), wanted.epoch)),
+        (*keys.fetch([signer]), fetched(commands), *made_apart("\n".join(unpack), wanted.epoch)),
         ("kernel",),
         dict(inputs),
     )

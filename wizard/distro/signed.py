@@ -1,9 +1,9 @@
 """Archives that a distribution publishes: fetched once, and used only with a good signature by the key that is meant.
 
-The key itself is fetched as well, from the distribution's own site; what makes it the right one is its fingerprint,
-which stands in the distribution's TOML with where it was published.
+That key is one of those that wizard/distro/keys.py has fetched and knows by their fingerprints.
 """
 
+from wizard.distro import keys
 from wizard.plan.steps import Run
 
 FETCH = """\
@@ -15,29 +15,24 @@ fetch() {
     mv "$DOWNLOADS/$2.part.$$" "$DOWNLOADS/$2"
   fi
 }
-# signed_by FINGERPRINT KEYS [SIGNATURE] FILE: other keys that are in the file of keys do not count. Of a text with its
-# signature in it, bootstrap/signed is what was signed and no more.
+# signed_by FINGERPRINT [SIGNATURE] FILE. Of a text with its signature in it, bootstrap/signed is what was signed and no
+# more.
 signed_by() {
-  local fingerprint=$1 keys=$2
-  shift 2
-  if grep -q 'BEGIN PGP' "$keys"; then gpg --dearmor < "$keys"; else cat "$keys"; fi > bootstrap/keys.gpg
+  local fingerprint=$1
+  shift
+  gpg --dearmor < "bootstrap/keys/$fingerprint.asc" > bootstrap/key.gpg
   rm -f bootstrap/signed
-  if gpgv --status-fd 1 --output bootstrap/signed --keyring ./bootstrap/keys.gpg "$@" > bootstrap/signature.status &&
-    grep -q "^\\[GNUPG:\\] VALIDSIG .*$fingerprint$" bootstrap/signature.status; then
-    rm bootstrap/keys.gpg bootstrap/signature.status
+  if gpgv --quiet --output bootstrap/signed --keyring ./bootstrap/key.gpg "$@"; then
+    rm bootstrap/key.gpg
   else
     # Next time they are fetched anew.
-    rm -f "$keys" "$@"
+    rm -f "$DOWNLOADS/keys/$fingerprint" "$@"
     echo "signature: ${!#} is not signed by the key $fingerprint" >&2
     return 1
   fi
 }
 """
-"""Functions for a step's commands.  Needs curl, gpg and gpgv.
-
-The last field of gpgv's VALIDSIG is the primary key's fingerprint, whichever of its subkeys signed.  Source: GnuPG's
-doc/DETAILS.
-"""
+"""Functions for a step's commands, after `keys.fetch`.  Needs curl, gpg and gpgv."""
 
 
 def fetched(commands: list[str]) -> Run:
@@ -46,4 +41,4 @@ def fetched(commands: list[str]) -> Run:
     return Run(f"bash -euo pipefail <<'FETCH'\n{FETCH}{lines}\nFETCH")
 
 
-TOOLS = ["curl", "gpg", "gpgv"]
+TOOLS = [*keys.TOOLS, "gpgv"]
