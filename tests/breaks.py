@@ -15,7 +15,7 @@ from pathlib import Path
 from wizard import host
 from wizard.boot.proof.prove import ALONE, Observer, Proof, Trial, prove
 from wizard.disk.read import open_image
-from wizard.plan.steps import Way
+from wizard.plan.actions import Way
 from wizard.run.warden import Warden
 
 HVM = 'name = "broken-hvm"\n[target]\nregion = "us-east-1"\narch = "x86_64"\n'

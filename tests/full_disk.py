@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wizard.explain import Failure, explain
-from wizard.plan.steps import Plan, Run, Step
+from wizard.plan.actions import Run
+from wizard.plan.steps import Plan, Step
 from wizard.run.builds import Build
 from wizard.run.events import EventLog, read
 from wizard.run.runner import Runner

@@ -14,8 +14,8 @@ from botocore.exceptions import ConnectionClosedError
 
 from wizard.cloud import copying, removal, session
 from wizard.cloud.actions import perform
+from wizard.plan.actions import BUILD_TAG, IMAGE_TAG, fill
 from wizard.plan.publish.steps import copy_parameters
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, fill
 from wizard.recipe import from_answers
 from wizard.run.journal import Journal
 

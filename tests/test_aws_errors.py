@@ -18,7 +18,7 @@ from wizard.cloud.actions import perform
 from wizard.cloud.errors import as_failure, aws_errors
 from wizard.cloud.session import client, identity
 from wizard.explain import Failure, explain
-from wizard.plan.steps import CheckAccount
+from wizard.plan.actions import CheckAccount
 from wizard.run.journal import Journal
 
 DENIED = (

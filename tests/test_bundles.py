@@ -29,7 +29,7 @@ from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.session import ONCE, client
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, CheckBucket, RegisterImage, UploadBundle
+from wizard.plan.actions import BUILD_TAG, CheckBucket, RegisterImage, UploadBundle
 from wizard.run.journal import Journal
 
 REGION = "eu-west-1"
@@ -46,7 +46,7 @@ from pathlib import Path
 from wizard.bundle import stream
 from wizard.cloud import bundles
 from wizard.cloud.session import ONCE, client
-from wizard.plan.steps import UploadBundle
+from wizard.plan.actions import UploadBundle
 from wizard.run.journal import Journal
 
 action, image, journal, url = sys.argv[1:]

@@ -12,7 +12,7 @@ from wizard import questions
 from wizard.cli.clean import clean
 from wizard.cloud import session
 from wizard.explain import Failure, explain
-from wizard.plan.steps import BUILD_TAG
+from wizard.plan.actions import BUILD_TAG
 from wizard.run import builds
 from wizard.run.builds import Build
 

@@ -17,9 +17,10 @@ from real_builds import digest
 from wizard.disk import btrfs, xfs
 from wizard.disk.layout import DiskIds, Layout, load, names
 from wizard.explain import Failure, explain
+from wizard.plan.actions import Run
 from wizard.plan.build import Occasion, identity, plan
 from wizard.plan.script import script
-from wizard.plan.steps import Plan, Run, Step
+from wizard.plan.steps import Plan, Step
 from wizard.questions import recipe as recipe_of
 from wizard.recipe import Recipe
 from wizard.run.builds import Build

@@ -30,12 +30,7 @@ from wizard.cloud.session import client
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure, explain
 from wizard.explain.catalogue import entries
-from wizard.plan.build import Occasion, plan, tools_to_launch_here
-from wizard.plan.cost import launch_estimate
-from wizard.plan.launch import default_type, login_line
-from wizard.plan.prose import prose
-from wizard.plan.script import script
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     NO_IMAGE,
     CheckAccount,
@@ -46,6 +41,11 @@ from wizard.plan.steps import (
     UploadSnapshot,
     fill,
 )
+from wizard.plan.build import Occasion, plan, tools_to_launch_here
+from wizard.plan.cost import launch_estimate
+from wizard.plan.launch import default_type, login_line
+from wizard.plan.prose import prose
+from wizard.plan.script import script
 from wizard.questions import answers_of, known
 from wizard.recipe import Recipe, Target, from_answers, problems_of
 from wizard.run import builds

@@ -6,9 +6,10 @@ import pytest
 from read_image import MIB, cut_out, out, partitions
 from test_image import SMALL_USERLAND, run
 
+from wizard.plan.actions import Run
 from wizard.plan.build import Occasion, plan
 from wizard.plan.defaults import layout_of
-from wizard.plan.steps import Plan, Run, Step
+from wizard.plan.steps import Plan, Step
 from wizard.recipe import from_answers
 
 pytestmark = pytest.mark.slow

@@ -21,9 +21,9 @@ from wizard import host, questions
 from wizard.distro import distros
 from wizard.distro.own.found import find, kernel_of
 from wizard.explain import Failure, explain, recognise
+from wizard.plan.actions import Write
 from wizard.plan.build import Occasion, identity, plan, tools_of
 from wizard.plan.script import PRELUDE, action_script
-from wizard.plan.steps import Write
 from wizard.preview import preview
 from wizard.recipe import Kernel, Problem, Recipe, problems_of
 

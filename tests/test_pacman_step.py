@@ -6,7 +6,7 @@ import pytest
 
 from wizard.distro import distros, pacman
 from wizard.distro.userland import UserKernel, Userland, userland
-from wizard.plan.steps import Run, Write
+from wizard.plan.actions import Run, Write
 from wizard.recipe import Recipe
 
 EPOCH = 1686355200

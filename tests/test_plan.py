@@ -15,11 +15,12 @@ from wizard.disk.layout import DiskIds, fstab, layouts, load, names, sfdisk_scri
 from wizard.distro import distros
 from wizard.distro.sources import mirrors
 from wizard.plan import proof
+from wizard.plan.actions import ProveImage, RegisterImage
 from wizard.plan.build import Occasion, plan, tools_of, tools_to_prove
 from wizard.plan.defaults import fitting_layouts
 from wizard.plan.prose import prose
 from wizard.plan.script import script
-from wizard.plan.steps import Plan, ProveImage, RegisterImage
+from wizard.plan.steps import Plan
 from wizard.questions import ask, recipe, value
 from wizard.recipe import Recipe, Target
 

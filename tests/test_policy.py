@@ -11,9 +11,9 @@ import pytest
 
 from wizard import cloud
 from wizard.cloud.errors import EBS_OPERATIONS, S3_PERMISSIONS, SSM_OPERATIONS
+from wizard.plan.actions import BUILD_TAG
 from wizard.plan.build import Occasion, build_id, plan
 from wizard.plan.policy import policy
-from wizard.plan.steps import BUILD_TAG
 from wizard.recipe import Recipe, from_answers
 from wizard.run.builds import create
 from wizard.targets.regions import regions

@@ -17,7 +17,7 @@ from wizard.cloud.practice.process import HEALTH, practice_cloud
 from wizard.cloud.read_back import read_back
 from wizard.cloud.session import block_putter, client
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG
+from wizard.plan.actions import BUILD_TAG
 from wizard.run.journal import Journal
 
 BLOCK = 524288

@@ -8,9 +8,9 @@ from kernels import CONFIG, PACKINGS, bzimage, elf
 from wizard import draft, questions
 from wizard.disk import btrfs
 from wizard.disk.layout import load, names
+from wizard.plan.actions import Run, Write
 from wizard.plan.build import Occasion, plan
 from wizard.plan.prose import prose
-from wizard.plan.steps import Run, Write
 from wizard.preview import preview
 from wizard.preview.disk import partition_map
 from wizard.preview.kernel import warning

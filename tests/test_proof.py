@@ -25,7 +25,7 @@ from wizard.boot.proof.network import Request, Wire, network, seen_on
 from wizard.boot.proof.prove import Observer, Trial
 from wizard.cli.build import build
 from wizard.explain import Failure, explain
-from wizard.plan.steps import ProveImage
+from wizard.plan.actions import ProveImage
 from wizard.run.proving import prove_all
 
 KEY = "/latest/meta-data/public-keys/0/openssh-key"

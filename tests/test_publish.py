@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from wizard import questions
+from wizard.plan.actions import CopyImage
 from wizard.plan.build import Occasion, identity, plan
 from wizard.plan.prose import prose
 from wizard.plan.publish.prose import in_short
 from wizard.plan.script import action_script, script
-from wizard.plan.steps import CopyImage, Plan, plan_as_dict
+from wizard.plan.steps import Plan, plan_as_dict
 from wizard.recipe import Recipe, dumps, from_answers, problems_of
 
 OCCASION = Occasion("a-build", "2026-11-24")

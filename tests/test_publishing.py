@@ -13,8 +13,7 @@ from wizard.cloud import copying, parameters, protection, sharing
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
-from wizard.plan.publish.steps import copy_parameters
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     IMAGE_TAG,
     NO_IMAGE,
@@ -26,6 +25,7 @@ from wizard.plan.steps import (
     ShareImage,
     fill,
 )
+from wizard.plan.publish.steps import copy_parameters
 from wizard.recipe import from_answers
 from wizard.run.journal import Journal
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from kernels import bzimage
 
 from wizard.explain import Failure
+from wizard.plan.actions import CheckAccount, Run, UploadSnapshot, Write
 from wizard.plan.build import Occasion, build_id, identity, plan
 from wizard.plan.script import action_script, script
-from wizard.plan.steps import CheckAccount, Plan, Run, UploadSnapshot, Write
+from wizard.plan.steps import Plan
 from wizard.recipe import Recipe, dumps, from_answers, load, problems_of
 
 SMALLEST = 'name = "first-ami"\n[target]\nregion = "us-east-1"\narch = "x86_64"\n'

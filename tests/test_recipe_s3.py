@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from unbundle import KeyPair, key_pair
 
+from wizard.plan.actions import CheckAccount, CheckBucket, RegisterImage, UploadBundle
 from wizard.plan.build import Occasion, identity, plan
 from wizard.plan.script import script
-from wizard.plan.steps import CheckAccount, CheckBucket, RegisterImage, UploadBundle
 from wizard.recipe import dumps, from_answers, problems_of
 
 S3 = {"virtualization": "paravirtual", "storage": "s3"}

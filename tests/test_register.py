@@ -19,7 +19,7 @@ from wizard.cloud.session import block_putter, client
 from wizard.cloud.snapshot import upload
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, NO_SNAPSHOT, CheckAccount, RegisterImage
+from wizard.plan.actions import BUILD_TAG, IMAGE_TAG, NO_SNAPSHOT, CheckAccount, RegisterImage
 from wizard.run.journal import Journal
 
 REGION = "eu-west-1"

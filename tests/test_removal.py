@@ -10,7 +10,7 @@ from practice_images import Made, client, described, image, lose_answer, snapsho
 from wizard.cloud import images, parameters, removal
 from wizard.cloud.practice.process import practice_cloud
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, ProtectImage, PutParameter
+from wizard.plan.actions import BUILD_TAG, ProtectImage, PutParameter
 from wizard.run.journal import Journal
 
 

@@ -16,7 +16,7 @@ from wizard.distro import distros
 from wizard.distro.families import family
 from wizard.distro.userland import UserKernel, Userland
 from wizard.explain import Failure
-from wizard.plan.steps import Run, Write
+from wizard.plan.actions import Run, Write
 from wizard.recipe import Recipe
 
 KERNEL = miniature.KERNEL

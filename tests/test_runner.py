@@ -16,7 +16,8 @@ import pytest
 
 from wizard import folders, questions
 from wizard.explain import Failure
-from wizard.plan.steps import CheckAccount, Plan, Run, Step, Write
+from wizard.plan.actions import CheckAccount, Run, Write
+from wizard.plan.steps import Plan, Step
 from wizard.run import ahead, builds, client
 from wizard.run.builds import Build
 from wizard.run.events import EventLog, read

@@ -15,9 +15,9 @@ from wizard import presets
 from wizard.distro import distros, openrc, system, systemd
 from wizard.distro.settings import Settings
 from wizard.distro.tidy import TIDY, TIDY_TMP
+from wizard.plan.actions import Write
 from wizard.plan.build import Occasion, plan
 from wizard.plan.script import script
-from wizard.plan.steps import Write
 from wizard.recipe import Recipe, from_answers, problems_of
 
 SCRIPT = presets.ROOT / "system" / "instance-metadata"

@@ -22,8 +22,8 @@ from wizard.cloud.read_back import read_back
 from wizard.cloud.session import block_putter, client
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure
+from wizard.plan.actions import UploadSnapshot
 from wizard.plan.cost import estimate
-from wizard.plan.steps import UploadSnapshot
 from wizard.run.journal import Journal
 
 NUMBERS = count(1)

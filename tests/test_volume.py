@@ -25,7 +25,7 @@ from wizard.cloud.volume.session import Session, conversation
 from wizard.cloud.volume.volumes import discard
 from wizard.cloud.waiting import Cancelled
 from wizard.explain import Failure, explain
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     CheckFarEnd,
     FarEnd,

@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 from wizard import cloud, presets, questions
-from wizard.plan.build import Occasion, identity, plan, tools_of, tools_to_prove
-from wizard.plan.cost import estimate_by_volume
-from wizard.plan.policy import policy
-from wizard.plan.prose import prose
-from wizard.plan.script import action_script, script
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     NO_SNAPSHOT,
     CheckFarEnd,
-    Plan,
     RegisterImage,
     SnapshotByVolume,
     SnapshotVolume,
     UseSnapshot,
 )
+from wizard.plan.build import Occasion, identity, plan, tools_of, tools_to_prove
+from wizard.plan.cost import estimate_by_volume
+from wizard.plan.policy import policy
+from wizard.plan.prose import prose
+from wizard.plan.script import action_script, script
+from wizard.plan.steps import Plan
 from wizard.recipe import Recipe, dumps, from_answers, load, problems_of
 
 INSTANCE, VOLUME, SNAPSHOT = "i-0123456789abcdef0", "vol-0123456789abcdef0", "snap-0123456789abcdef0"

@@ -26,8 +26,8 @@ from wizard.cloud.volume.actions import perform
 from wizard.cloud.volume.instance import Instance, id_of_this_machine
 from wizard.cloud.volume.ssh import learn_host_keys, ssh_command
 from wizard.explain import Failure, explain
+from wizard.plan.actions import BUILD_TAG, FarEnd, SnapshotByVolume
 from wizard.plan.build import plan
-from wizard.plan.steps import BUILD_TAG, FarEnd, SnapshotByVolume
 from wizard.recipe import load
 from wizard.run import builds
 from wizard.run.journal import Journal

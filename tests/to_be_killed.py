@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cloud.actions import perform
-from wizard.plan.steps import BUILD_TAG, CloudAction, RegisterImage, UploadSnapshot
+from wizard.plan.actions import BUILD_TAG, CloudAction, RegisterImage, UploadSnapshot
 from wizard.run.journal import Journal
 
 REGION = "eu-west-3"

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from wizard.plan.actions import Run, Write
 from wizard.plan.script import PRELUDE
-from wizard.plan.steps import Run, Step, Write
+from wizard.plan.steps import Step
 from wizard.run.commands import TAIL_LINES, command_failure
 
 EPOCH = 1686355200

@@ -3,7 +3,8 @@
 from wizard.boot.commandline import boot_path, kernel_arguments
 from wizard.disk.image import TREE, BootLoader
 from wizard.disk.layout import DiskIds, Layout
-from wizard.plan.steps import Run, Step, Write
+from wizard.plan.actions import Run, Write
+from wizard.plan.steps import Step
 
 MODULES = [
     *("part_gpt", "part_msdos", "fat", "ext2", "btrfs", "xfs", "gzio"),

@@ -57,7 +57,7 @@ def bundle(
     --json: {"image_location", "region", "image", "cost", "upload"}.
     """
     from wizard.cloud.actions import perform
-    from wizard.plan.steps import CheckBucket, UploadBundle
+    from wizard.plan.actions import CheckBucket, UploadBundle
     from wizard.run.uploads import Facts
 
     source, where = image.resolve(), _region(region)

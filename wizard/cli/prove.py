@@ -11,7 +11,7 @@ from wizard.explain import Failure
 
 if TYPE_CHECKING:
     from wizard.boot.proof.prove import Proof
-    from wizard.plan.steps import Way
+    from wizard.plan.actions import Way
 
 
 @click.command(help="Boots an image on this machine the way EC2 would, and says whether it came up.")

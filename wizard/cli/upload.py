@@ -32,7 +32,7 @@ def upload(image: Path, region: str | None, practice: bool, as_json: bool) -> in
     --json: {"snapshot_id", "region", "image", "cost", "upload", "register", "warning"}.
     """
     from wizard.cloud.actions import perform
-    from wizard.plan.steps import BUILD_TAG, UploadSnapshot
+    from wizard.plan.actions import BUILD_TAG, UploadSnapshot
     from wizard.run.uploads import Facts
 
     place = image.resolve()

@@ -11,8 +11,7 @@ from wizard.cloud.session import ONCE, block_putter, client, identity, key_in_us
 from wizard.cloud.volume import actions as volume_actions
 from wizard.cloud.volume import volumes
 from wizard.explain import Failure
-from wizard.plan.cost import estimate, launch_estimate
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     CheckAccount,
     CheckBucket,
     CheckFarEnd,
@@ -27,6 +26,7 @@ from wizard.plan.steps import (
     UseSnapshot,
     fill,
 )
+from wizard.plan.cost import estimate, launch_estimate
 from wizard.run.journal import Journal
 
 

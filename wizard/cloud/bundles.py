@@ -26,7 +26,7 @@ from wizard.cloud.sending import Progress, Tally
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, Cancelled, as_ready
 from wizard.explain import Failure
-from wizard.plan.steps import UploadBundle
+from wizard.plan.actions import UploadBundle
 from wizard.run.journal import Journal, Record
 from wizard.targets.instances import most_s3_gib
 

@@ -10,7 +10,7 @@ from wizard.cloud.images import COMPARED, deregister, look_up, tag_of, wait_unti
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, never
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG
+from wizard.plan.actions import BUILD_TAG, IMAGE_TAG
 from wizard.run.journal import Journal, Record
 from wizard.targets import akis
 

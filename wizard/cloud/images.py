@@ -11,7 +11,7 @@ from wizard.cloud.snapshot import delete_snapshot, started_id
 from wizard.cloud.volume import snapshots
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, IMAGE_TAG, NO_SNAPSHOT, fill
+from wizard.plan.actions import BUILD_TAG, IMAGE_TAG, NO_SNAPSHOT, fill
 from wizard.run.journal import Journal
 
 COMPARED = (

@@ -11,7 +11,7 @@ from wizard.cloud.errors import aws_code, aws_errors
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, Cancelled, never, until
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG, NO_IMAGE, fill
+from wizard.plan.actions import BUILD_TAG, NO_IMAGE, fill
 from wizard.run.journal import Journal, Record
 
 ALIVE = ("pending", "running", "stopping", "stopped")

@@ -17,8 +17,8 @@ from wizard.cloud.practice.machines import SSH_PORT
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, Cancelled, rest
 from wizard.explain import Failure
+from wizard.plan.actions import LaunchInstance, fill
 from wizard.plan.launch import login_line
-from wizard.plan.steps import LaunchInstance, fill
 from wizard.run.journal import Journal
 from wizard.targets.instances import is_nitro
 

@@ -13,7 +13,7 @@ from wizard.cloud.errors import aws_code, aws_errors
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG
+from wizard.plan.actions import BUILD_TAG
 from wizard.run.journal import Journal, Record
 
 IMAGE_TYPE = "aws:ec2:image"

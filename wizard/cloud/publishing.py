@@ -9,8 +9,7 @@ from wizard.cloud.errors import aws_errors
 from wizard.cloud.session import Client, client
 from wizard.cloud.waiting import Asked, until
 from wizard.explain import Failure
-from wizard.plan.cost import estimate_copy
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     NO_IMAGE,
     CheckPublishing,
     CopyImage,
@@ -21,6 +20,7 @@ from wizard.plan.steps import (
     ShareImage,
     fill,
 )
+from wizard.plan.cost import estimate_copy
 from wizard.run.journal import Journal
 
 GIB = 1 << 30

@@ -7,8 +7,8 @@ from wizard.cloud.errors import aws_errors
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
+from wizard.plan.actions import EVERYONE
 from wizard.plan.publish.sharing import AWS_KEY, permission
-from wizard.plan.steps import EVERYONE
 from wizard.run.journal import Journal
 
 LONGEST_UNSEEN = 120.0

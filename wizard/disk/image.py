@@ -11,7 +11,8 @@ from itertools import chain
 from wizard.disk import btrfs, ext, fat, swap, xfs
 from wizard.disk.layout import DiskIds, Layout, Partition, sfdisk_script
 from wizard.disk.making import Job
-from wizard.plan.steps import Run, Step, Write
+from wizard.plan.actions import Run, Write
+from wizard.plan.steps import Step
 
 HEADROOM_MIB = 300
 """Room beside the content, for the journal, logs and a second kernel."""

@@ -14,7 +14,7 @@ import shlex
 
 from wizard.disk.layout import Partition
 from wizard.disk.making import Job, clock_stopped, put_in_place
-from wizard.plan.steps import Write
+from wizard.plan.actions import Write
 
 TOOLS = ("mkfs.xfs", "xfs_db", "xfs_repair", "faketime", "getfattr")
 

@@ -7,7 +7,8 @@ from wizard.distro import initramfs, keys
 from wizard.distro.signed import TOOLS, fetched
 from wizard.distro.tree import ROOT, kernel_commands, kernel_tools, made_apart
 from wizard.distro.userland import Userland
-from wizard.plan.steps import Step, Write, writes
+from wizard.plan.actions import Write, writes
+from wizard.plan.steps import Step
 
 OWN_FILES = "bootstrap/files"
 

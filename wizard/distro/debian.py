@@ -7,7 +7,8 @@ from wizard import host
 from wizard.distro import initramfs, keys, sources
 from wizard.distro.tidy import TIDY
 from wizard.distro.userland import UserKernel, Userland, needs_locale
-from wizard.plan.steps import Run, Step
+from wizard.plan.actions import Run
+from wizard.plan.steps import Step
 
 KERNEL_LINKS = "do_symlinks = yes\nlink_in_boot = yes\n"
 """/etc/kernel-img.conf: /boot/vmlinuz and /boot/initrd.img follow every upgrade, so menus need no version."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from wizard import host
 from wizard.distro import keys, rpm, tree
 from wizard.distro.userland import Userland
-from wizard.plan.steps import Step, Write
+from wizard.plan.actions import Write
+from wizard.plan.steps import Step
 
 CONF = """\
 [main]

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from wizard.plan.steps import Run
+from wizard.plan.actions import Run
 
 TOOLS = ("gpg", "curl")
 

@@ -9,7 +9,8 @@ from wizard import host
 from wizard.distro import initramfs
 from wizard.distro.tree import ROOT, made_apart
 from wizard.distro.userland import UserKernel, Userland, needs_locale
-from wizard.plan.steps import Run, Step, Write, writes
+from wizard.plan.actions import Run, Write, writes
+from wizard.plan.steps import Step
 
 CONFIG = "bootstrap/pacman.conf"
 OWN_FILES = "bootstrap/files"

@@ -9,7 +9,7 @@ from wizard import presets
 from wizard.distro import initramfs, keys
 from wizard.distro.tree import ROOT
 from wizard.distro.userland import Userland
-from wizard.plan.steps import Write
+from wizard.plan.actions import Write
 
 HOME = "bootstrap/home"
 """rpm's settings of this build, where rpm looks for the user's: nobody's own settings or database are touched."""

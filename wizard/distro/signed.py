@@ -4,7 +4,7 @@ That key is one of those that wizard/distro/keys.py has fetched and knows by the
 """
 
 from wizard.distro import keys
-from wizard.plan.steps import Run
+from wizard.plan.actions import Run
 
 FETCH = """\
 # What was fetched once is used again. It is there as a whole or not at all.

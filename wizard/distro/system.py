@@ -6,7 +6,8 @@ from typing import Protocol
 from wizard.distro import distros, openrc, systemd
 from wizard.distro.distros import Distro
 from wizard.distro.settings import Settings
-from wizard.plan.steps import Run, Step, writes
+from wizard.plan.actions import Run, writes
+from wizard.plan.steps import Step
 from wizard.recipe import Recipe
 
 

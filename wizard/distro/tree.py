@@ -7,7 +7,7 @@ lent from this machine.
 
 from wizard.distro.tidy import TIDY, TIDY_TMP
 from wizard.distro.userland import Userland
-from wizard.plan.steps import Run
+from wizard.plan.actions import Run
 
 ROOT = "bootstrap/root"
 """The folder, as the step's commands see it."""

@@ -12,7 +12,8 @@ from wizard.kernel.config import KernelConfig
 from wizard.kernel.image import KernelImage
 from wizard.kernel.repack import check, programs_of, repack_commands
 from wizard.kernel.subject import Subject, known_of
-from wizard.plan.steps import Run, Step
+from wizard.plan.actions import Run
+from wizard.plan.steps import Step
 from wizard.recipe import Kernel, Recipe
 
 

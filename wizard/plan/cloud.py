@@ -2,19 +2,19 @@
 
 import re
 
-from wizard.plan.defaults import Choices
-from wizard.plan.launch import launch_checks
-from wizard.plan.publish.steps import publishing_checks, publishing_steps
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     IMAGE_TAG,
     CheckAccount,
     CheckBucket,
     RegisterImage,
-    Step,
     UploadBundle,
     UploadSnapshot,
 )
+from wizard.plan.defaults import Choices
+from wizard.plan.launch import launch_checks
+from wizard.plan.publish.steps import publishing_checks, publishing_steps
+from wizard.plan.steps import Step
 from wizard.plan.volume import volume_step
 from wizard.recipe import Recipe
 from wizard.targets import target

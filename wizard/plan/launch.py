@@ -8,8 +8,9 @@ from wizard import presets
 from wizard.boot.proof import login
 from wizard.boot.proof.ways import tools
 from wizard.explain import Failure
+from wizard.plan.actions import BUILD_TAG, CheckLaunch, LaunchInstance, Way
 from wizard.plan.defaults import Choices
-from wizard.plan.steps import BUILD_TAG, CheckLaunch, LaunchInstance, Step, Way
+from wizard.plan.steps import Step
 from wizard.recipe import Launch, Recipe, Target
 from wizard.targets import instances, target
 from wizard.targets.target import UNKNOWN_KERNEL, Abilities, Consequences

@@ -9,7 +9,7 @@ Amazon S3".
 from collections.abc import Iterator
 from typing import Any
 
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     CheckAccount,
     CheckBucket,
@@ -20,7 +20,6 @@ from wizard.plan.steps import (
     CopyImage,
     DeprecateImage,
     LaunchInstance,
-    Plan,
     ProtectImage,
     PutParameter,
     RegisterImage,
@@ -31,6 +30,7 @@ from wizard.plan.steps import (
     UploadSnapshot,
     UseSnapshot,
 )
+from wizard.plan.steps import Plan
 from wizard.targets.regions import regions
 
 Statement = dict[str, Any]

@@ -1,7 +1,8 @@
 """The step that starts the image before it is uploaded."""
 
+from wizard.plan.actions import ProveImage, Way
 from wizard.plan.defaults import Choices
-from wizard.plan.steps import ProveImage, Step, Way
+from wizard.plan.steps import Step
 from wizard.recipe import Recipe, Target
 from wizard.targets import akis, live
 from wizard.targets.target import Abilities

@@ -5,9 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from wizard.boot.proof.ways import TITLES
-from wizard.plan.cost import launch_estimate
-from wizard.plan.publish.prose import publishing_lines
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     Action,
     CheckAccount,
     CheckBucket,
@@ -15,18 +13,19 @@ from wizard.plan.steps import (
     CheckLaunch,
     FarEnd,
     LaunchInstance,
-    Plan,
     ProveImage,
     RegisterImage,
     Run,
     SnapshotByVolume,
     SnapshotVolume,
-    Step,
     UploadBundle,
     UploadSnapshot,
     UseSnapshot,
     Write,
 )
+from wizard.plan.cost import launch_estimate
+from wizard.plan.publish.prose import publishing_lines
+from wizard.plan.steps import Plan, Step
 
 WIDTH = 100
 

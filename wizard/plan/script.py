@@ -9,9 +9,7 @@ from pathlib import Path
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof.ways import LIMIT_SECONDS, by_firmware, firmware_memory
 from wizard.plan import volume_script
-from wizard.plan.launch import login_line
-from wizard.plan.publish.script import publishing_script
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     NO_IMAGE,
     NO_SNAPSHOT,
     Action,
@@ -20,13 +18,11 @@ from wizard.plan.steps import (
     CheckFarEnd,
     CheckLaunch,
     LaunchInstance,
-    Plan,
     ProveImage,
     RegisterImage,
     Run,
     SnapshotByVolume,
     SnapshotVolume,
-    Step,
     UploadBundle,
     UploadSnapshot,
     UseSnapshot,
@@ -34,6 +30,9 @@ from wizard.plan.steps import (
     Write,
     fill,
 )
+from wizard.plan.launch import login_line
+from wizard.plan.publish.script import publishing_script
+from wizard.plan.steps import Plan, Step
 from wizard.targets.instances import is_nitro
 
 PRELUDE = """\

@@ -1,15 +1,15 @@
 """The way to the snapshot by a volume: a new one that an instance writes, one that is written, or its snapshot."""
 
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     VOLUME_TYPE,
     CheckFarEnd,
     FarEnd,
     SnapshotByVolume,
     SnapshotVolume,
-    Step,
     UseSnapshot,
 )
+from wizard.plan.steps import Step
 from wizard.recipe import Recipe, Volume
 
 SAVES = "snapshot/snapshot-id"

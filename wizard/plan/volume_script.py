@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 
-from wizard.plan.steps import CheckFarEnd, FarEnd, SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
+from wizard.plan.actions import CheckFarEnd, FarEnd, SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
 
 
 def action_script(action: VolumeAction) -> str:

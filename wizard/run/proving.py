@@ -9,7 +9,7 @@ from wizard.boot.lab.run import Guard
 from wizard.boot.proof.image import GrubCheck, check_for_pvgrub
 from wizard.boot.proof.prove import Observer, Proof, Trial, prove
 from wizard.explain import Failure
-from wizard.plan.steps import ProveImage
+from wizard.plan.actions import ProveImage
 
 
 def prove_all(

@@ -14,9 +14,10 @@ from filelock import FileLock, Timeout
 
 from wizard import folders
 from wizard.explain import Failure, explain
+from wizard.plan.actions import CloudAction, ProveImage, Run, Write
 from wizard.plan.prose import action_lines
 from wizard.plan.script import environment
-from wizard.plan.steps import CloudAction, Plan, ProveImage, Run, Step, Write
+from wizard.plan.steps import Plan, Step
 from wizard.run.builds import Build
 from wizard.run.commands import Shell, printable
 from wizard.run.events import EventLog

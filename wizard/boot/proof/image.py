@@ -7,7 +7,7 @@ from wizard.disk.read import Disk, open_image
 from wizard.inspect import boots
 from wizard.inspect.aki import Kernels, check_for_aki
 from wizard.kernel.image import KernelImage
-from wizard.plan.steps import Way
+from wizard.plan.actions import Way
 from wizard.targets.pvgrub import versions
 
 MODES: dict[str, Way] = {"paravirtual": "pv", "legacy-bios": "bios", "uefi": "uefi"}

@@ -22,7 +22,7 @@ from wizard.boot.proof.network import Request, free_port, network, requests_in, 
 from wizard.boot.proof.told import Told, settings
 from wizard.boot.proof.ways import LIMIT_SECONDS, TITLES, command, tools, usual_seconds
 from wizard.explain import Explanation, Failure, explain
-from wizard.plan.steps import Way
+from wizard.plan.actions import Way
 
 LARGER_BYTES = 1 << 30
 """By so much the disk is larger than the image, as a volume may be: the root has to grow."""

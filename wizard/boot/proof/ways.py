@@ -11,7 +11,7 @@ from wizard.boot.lab.bundle import xen_bundle
 from wizard.boot.lab.machine import Logs
 from wizard.boot.proof import login
 from wizard.boot.proof.image import is_bare
-from wizard.plan.steps import Way
+from wizard.plan.actions import Way
 
 TITLES: dict[Way, str] = {
     "pv": "as a paravirtual guest of Xen",

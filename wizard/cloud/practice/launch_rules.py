@@ -17,7 +17,7 @@ from wizard.targets import instances as types
 from wizard.targets.instances import Instances
 
 if TYPE_CHECKING:
-    from wizard.plan.steps import Way
+    from wizard.plan.actions import Way
 
 Parameters = Mapping[str, Any]
 

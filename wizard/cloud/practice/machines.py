@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wizard.boot.lab.machine import Logs
     from wizard.boot.lab.run import Guard
     from wizard.boot.proof.told import Told
-    from wizard.plan.steps import Way
+    from wizard.plan.actions import Way
 
 CONSOLE = "console.log"
 DISK = "disk.img"

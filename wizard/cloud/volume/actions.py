@@ -18,8 +18,8 @@ from wizard.cloud.volume.ssh import learn_host_keys, ssh_command
 from wizard.cloud.volume.upload import Upload
 from wizard.cloud.waiting import Asked
 from wizard.explain import Failure
+from wizard.plan.actions import CheckFarEnd, FarEnd, SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
 from wizard.plan.cost import estimate_by_volume
-from wizard.plan.steps import CheckFarEnd, FarEnd, SnapshotByVolume, SnapshotVolume, UseSnapshot, VolumeAction
 from wizard.run.journal import Journal
 
 KNOWN_HOSTS = "known_hosts"

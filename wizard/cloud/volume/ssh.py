@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from wizard.cloud.session import Client
 from wizard.cloud.volume.instance import Instance
 from wizard.explain import Failure
-from wizard.plan.steps import FarEnd
+from wizard.plan.actions import FarEnd
 
 USUAL_USER = "ec2-user"
 """Of Amazon Linux, RHEL, Fedora's cloud images and SUSE; others have their own.  Source: EC2 User Guide, "Default

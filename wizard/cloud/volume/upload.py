@@ -15,7 +15,7 @@ from wizard.cloud.volume.session import Session
 from wizard.cloud.volume.writing import Writing, ranges_of
 from wizard.cloud.waiting import Asked, rest, until
 from wizard.explain import Failure
-from wizard.plan.steps import VOLUME_TYPE, SnapshotByVolume
+from wizard.plan.actions import VOLUME_TYPE, SnapshotByVolume
 from wizard.run.journal import Journal
 
 LONGEST_UNTIL_SEEN = 120.0

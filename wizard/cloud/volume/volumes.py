@@ -12,7 +12,7 @@ from wizard.cloud.session import Client
 from wizard.cloud.volume.instance import Instance
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
-from wizard.plan.steps import BUILD_TAG
+from wizard.plan.actions import BUILD_TAG
 from wizard.run.journal import Journal, Record
 
 LETTERS = "fghijklmnop"

@@ -13,7 +13,8 @@ from wizard.distro.own.found import Found, digests, find, kernel_of
 from wizard.distro.tree import ROOT, kernel_commands, kernel_tools, made_apart
 from wizard.distro.userland import Userland
 from wizard.explain import Failure
-from wizard.plan.steps import Run, Step, Write
+from wizard.plan.actions import Run, Write
+from wizard.plan.steps import Step
 
 IMAGE = "bootstrap/image"
 """An OCI image layout with nothing but the chosen image in it."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from wizard.plan.actions import EVERYONE
 from wizard.plan.publish.sharing import AWS_KEY
 from wizard.plan.publish.steps import is_multi_region
-from wizard.plan.steps import EVERYONE
 from wizard.recipe import Problem, Publish, Recipe, Target, nearest
 from wizard.targets import akis
 from wizard.targets.regions import Region, regions

@@ -2,7 +2,7 @@
 
 import json
 
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     CheckPublishing,
     CopyImage,
     DeprecateImage,

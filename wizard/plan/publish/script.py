@@ -4,8 +4,7 @@ import json
 import shlex
 from pathlib import PurePosixPath
 
-from wizard.plan.publish.sharing import AWS_KEY, permission
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     EVERYONE,
     NO_IMAGE,
     CheckPublishing,
@@ -17,6 +16,7 @@ from wizard.plan.steps import (
     ShareImage,
     fill,
 )
+from wizard.plan.publish.sharing import AWS_KEY, permission
 
 
 def publishing_script(action: PublishAction) -> str:

@@ -1,6 +1,6 @@
 """Who an image is shared with, in EC2's words."""
 
-from wizard.plan.steps import EVERYONE
+from wizard.plan.actions import EVERYONE
 
 AWS_KEY = "alias/aws/ebs"
 """The key that AWS manages for EBS, which no other account can use."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wizard.plan.steps import (
+from wizard.plan.actions import (
     BUILD_TAG,
     EVERYONE,
     IMAGE_TAG,
@@ -14,8 +14,8 @@ from wizard.plan.steps import (
     PublishAction,
     PutParameter,
     ShareImage,
-    Step,
 )
+from wizard.plan.steps import Step
 from wizard.recipe import Publish, Recipe
 
 
