@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Run:
     ended: str
 
 
-def main(peers: Mapping[str, str]) -> None:
+def main(peers: Mapping[str, str], models: Sequence[str] = MODELS, runs: int = RUNS) -> None:
     """Prints a table: the best of several runs of each tool, the tools taking turns."""
     tools = {"ami-wizard": OURS, **peers}
     print("| image | cloud | tool | blocks | refused | MiB sent | s | CPU s | peak MiB | ended |")
@@ -49,8 +49,8 @@ def main(peers: Mapping[str, str]) -> None:
     with tempfile.TemporaryDirectory(prefix="ami-wizard-bench-") as folder:
         home = Path(folder)
         for name, image in _images(home):
-            for model in MODELS:
-                for tool, run in _best(home, image, model, tools).items():
+            for model in models:
+                for tool, run in _best(home, image, model, tools, runs).items():
                     _print(name, model, tool, run)
             for tool, command in tools.items():
                 _print(name, "delay=20, killed at half", tool, _killed_at_half(home, image, command))
@@ -85,13 +85,13 @@ def _noise(seed: int, size: int) -> bytes:
     return hashlib.shake_128(seed.to_bytes(4)).digest(size)
 
 
-def _best(home: Path, image: Path, model: str, tools: Mapping[str, str]) -> dict[str, Run]:
+def _best(home: Path, image: Path, model: str, tools: Mapping[str, str], runs: int) -> dict[str, Run]:
     found: dict[str, list[Run]] = {tool: [] for tool in tools}
-    for _ in range(RUNS):
+    for _ in range(runs):
         for tool, command in tools.items():
             with _cloud(home, model) as endpoint:
                 found[tool].append(_once(home, endpoint, command, image))
-    return {tool: min(runs, key=lambda run: (run.ended != "well", run.seconds)) for tool, runs in found.items()}
+    return {tool: min(all_of, key=lambda run: (run.ended != "well", run.seconds)) for tool, all_of in found.items()}
 
 
 @contextmanager
