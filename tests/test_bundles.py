@@ -308,6 +308,15 @@ def test_a_part_that_was_changed_in_the_bucket_is_sent_again(work: Work, user: K
     assert work.holds(image, user)
 
 
+def test_a_bundle_that_was_not_put_there_by_this_build_is_left_alone(work: Work, tmp_path: Path) -> None:
+    """Its name may be anybody's; an AMI may stand on it."""
+    work.s3.put_object(Bucket=BUCKET, Key=f"{work.action.base}.manifest.xml", Body=b"somebody's")
+    with pytest.raises(Failure) as caught:
+        work.upload(image_of(tmp_path, 1.2))
+    assert caught.value.code == "name-taken-in-bucket"
+    assert work.content(f"{work.action.name}.manifest.xml") == b"somebody's"
+
+
 def test_another_image_of_the_same_build_leaves_nothing_of_the_first(work: Work, user: KeyPair, tmp_path: Path) -> None:
     work.upload(image_of(tmp_path, 3.5, "first.img"))
     work.turn_over()

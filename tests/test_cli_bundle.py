@@ -75,6 +75,17 @@ def test_a_changed_image_gets_a_bundle_of_its_own(image: Path, pem: KeyPair, ec2
     assert len(names()) == 4
 
 
+def test_a_name_of_ones_own_takes_no_bundle_from_its_ami(image: Path, pem: KeyPair, ec2: Path) -> None:
+    assert run(image, pem, ec2, "--name", "mine").return_value == 0
+    before = names()
+    with image.open("r+b") as file:
+        file.write(b"changed")
+    failure = run(image, pem, ec2, "--name", "mine").exception
+    assert isinstance(failure, Failure)
+    assert failure.code == "name-taken-in-bucket"
+    assert names() == before
+
+
 def test_where_ec2_s_key_is_not_known_it_is_asked_for_and_never_guessed(image: Path, pem: KeyPair) -> None:
     failure = run(image, pem, None).exception
     assert isinstance(failure, Failure)

@@ -18,6 +18,7 @@ from wizard.cloud import actions
 from wizard.cloud.practice.process import practice_cloud
 from wizard.cloud.session import client
 from wizard.explain import Failure, explain
+from wizard.run.uploads import all_uploads
 
 BLOCK = 524288
 REGION = "eu-west-3"
@@ -164,6 +165,14 @@ def test_it_is_listed_and_can_be_removed_with_its_snapshots(image: Path) -> None
     assert done.return_value == 0
     assert not {first, second} & {found["SnapshotId"] for found in snapshots()}
     assert json.loads(CliRunner().invoke(builds, ["--json"]).stdout)["uploads"] == []
+
+
+def test_the_tag_is_drawn_once_so_that_no_other_machine_s_upload_of_the_same_path_has_it(image: Path) -> None:
+    run(str(image))
+    (first,) = all_uploads()
+    assert first.tag != first.id
+    run(str(image))
+    assert [one.tag for one in all_uploads()] == [first.tag]
 
 
 def test_without_cloud_it_says_what_stays(image: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -578,7 +579,7 @@ class Place:
         self.asked.clear()
         made = action(launch)
         if wait_seconds is not None:
-            made = LaunchInstance(**{**fields_of(made), "wait_seconds": wait_seconds})
+            made = replace(made, wait_seconds=wait_seconds)
         return launching.launch(self.ec2, self.journal, made, self.work, self.said.extend, cancelled, practice=True)
 
     def parameters(self) -> dict[str, Any]:
@@ -627,10 +628,6 @@ class Place:
             return Answer(), {"Error": {"Code": code, "Message": "of the test"}}
 
         self.ec2.meta.events.register_first(event, no)
-
-
-def fields_of(made: LaunchInstance) -> dict[str, Any]:
-    return {name: getattr(made, name) for name in LaunchInstance.__dataclass_fields__}
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,9 @@ def _killed_at_half(home: Path, image: Path, command: str) -> Run:
         first = _start(home, endpoint, command, image)
         while _counts(endpoint)["puts"] < half and first.poll() is None:
             time.sleep(0.02)
-        os.killpg(first.pid, signal.SIGKILL)
+        # A tool that gives up by itself is gone before.
+        with suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
         first.wait()
         return _once(home, endpoint, command, image)
 

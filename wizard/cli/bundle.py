@@ -10,8 +10,11 @@ import click
 
 from wizard.cli.output import print_json
 from wizard.cli.upload import _check, _region, _Teller
+from wizard.explain import Failure
 
 if TYPE_CHECKING:
+    from wizard.plan.actions import UploadBundle
+    from wizard.run.journal import Journal
     from wizard.run.uploads import Upload
 
 FILE = click.Path(path_type=Path)
@@ -57,6 +60,7 @@ def bundle(
     --json: {"image_location", "region", "image", "cost", "upload"}.
     """
     from wizard.cloud.actions import perform
+    from wizard.host import own_command
     from wizard.plan.actions import CheckBucket, UploadBundle
     from wizard.run.uploads import Facts
 
@@ -86,6 +90,7 @@ def bundle(
         int(status.st_mtime),
     )
     with work.hold(), work.cloud() as endpoint:
+        _check_name(work, journal, action)
         try:
             perform(endpoint, CheckBucket(where, bucket), work.folder, journal, _Teller(), lambda: False)
             said = perform(endpoint, action, work.folder, journal, _Teller(), lambda: False)
@@ -98,8 +103,16 @@ def bundle(
     else:
         click.echo(action.location)
         click.echo(f"In {where}: {said['cost']}.", err=True)
-        click.echo(f"Remove it:\n  ami-wizard clean {work.id} --cloud", err=True)
+        click.echo(f"Remove it:\n  {own_command()} clean {work.id} --cloud", err=True)
     return 0
+
+
+def _check_name(work: "Upload", journal: "Journal", action: "UploadBundle") -> None:
+    """Raises name-taken-in-bucket where an earlier image's finished bundle has that name: an AMI may stand on it."""
+    for other in work.journals():
+        done = other.last("PutObject") if other != journal else None
+        if done and (done["bucket"], done["base"]) == (action.bucket, action.base):
+            raise Failure("name-taken-in-bucket", bucket=action.bucket, base=action.base)
 
 
 def _place(text: str) -> tuple[str, str]:

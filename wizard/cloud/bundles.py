@@ -77,6 +77,7 @@ def upload(
         _discard_elsewhere(s3, other, place)
     if whole := _whole(s3, place, image, journal, others):
         return whole
+    _check_place(s3, place, (journal, *others))
     secret, sealed = _begun(s3, place, image, journal, pair, for_ec2)
     contents = _send_parts(action, image, s3, sender, place, secret, account, progress, cancelled)
     machine = Machine(action.arch, action.aki, action.devices)
@@ -114,6 +115,12 @@ def _whole(s3: Client, place: Place, image: Path, journal: Journal, others: Sequ
         if len(sizes) < len(there) and (len(sizes), sum(sizes)) == (answered["parts"], answered["size"]):
             return Sent(answered["parts"], answered["size"])
     return None
+
+
+def _check_place(s3: Client, place: Place, journals: Sequence[Journal]) -> None:
+    """Raises name-taken-in-bucket where something lies at the place that none of these journals has put there."""
+    if not any(place in places(one, s3.meta.region_name) for one in journals) and bucket.stored(s3, place):
+        raise Failure("name-taken-in-bucket", bucket=place.bucket, base=place.base)
 
 
 def _begun(

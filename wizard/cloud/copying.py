@@ -6,12 +6,12 @@ from typing import Any
 
 from wizard.cloud import images
 from wizard.cloud.errors import aws_errors
-from wizard.cloud.images import COMPARED, deregister, look_up, tag_of, wait_until_available
+from wizard.cloud.images import COMPARED, LONGEST_UNSEEN, deregister, look_up, tag_of, wait_until_available
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, never
 from wizard.explain import Failure
 from wizard.plan.actions import BUILD_TAG, IMAGE_TAG
-from wizard.run.journal import Journal, Record
+from wizard.run.journal import Journal, Record, is_fresh
 from wizard.targets import akis
 
 LONGEST_COPY = 6 * 3600.0
@@ -82,7 +82,8 @@ def _begun(ec2: Client, journal: Journal, parameters: Mapping[str, Any]) -> str 
         if heard and image:
             deregister(ec2, journal, heard)
         is_same = {**asked["request"], **parameters} == asked["request"]
-        if heard is None and found is None and is_same:
+        may_be_there = heard is None or (image is None and is_fresh(asked, LONGEST_UNSEEN))
+        if may_be_there and found is None and is_same:
             return _ask(ec2, journal, parameters, asked["request"]["ClientToken"])
     return found
 

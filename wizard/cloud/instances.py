@@ -8,11 +8,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from wizard.cloud.errors import aws_code, aws_errors
+from wizard.cloud.images import LONGEST_UNSEEN
 from wizard.cloud.session import Client
 from wizard.cloud.waiting import Asked, Cancelled, never, until
 from wizard.explain import Failure
 from wizard.plan.actions import BUILD_TAG, NO_IMAGE, fill
-from wizard.run.journal import Journal, Record
+from wizard.run.journal import Journal, Record, is_fresh
 
 ALIVE = ("pending", "running", "stopping", "stopped")
 """States in which an instance is there, or can be again.  (One that is shutting down only ends.)"""
@@ -74,7 +75,7 @@ def _ask_again(ec2: Client, journal: Journal, asked: Record) -> str | None:
 
     None where that instance has ended.
     """
-    if _heard(journal, asked):
+    if _heard(journal, asked) and not is_fresh(asked, LONGEST_UNSEEN):
         return None
     try:
         return _ask(ec2, journal, asked["request"])

@@ -16,7 +16,7 @@ class Traces:
 
     `removal` is the journal of the removal itself; `has_parameters`, `has_volumes`, `has_instances`: whether AWS is
     asked for them at all, for which an ordinary build has no permission; `bundles`: where those of S3-backed images
-    may lie, with the region.
+    may lie, with the region; `only_copies`: regions in which nothing ran and nothing was attached.
     """
 
     tag: str
@@ -27,21 +27,30 @@ class Traces:
     has_volumes: bool
     has_instances: bool = False
     bundles: Sequence[tuple[str, Place]] = ()
+    only_copies: frozenset[str] = frozenset()
 
 
 def tagged(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, str]]:
     """What carries the tag: kind ("instance", "image", "snapshot", "volume", "parameter"), id and region."""
     for region in traces.regions:
         ec2 = client("ec2", region, endpoint)
-        for instance in instances.tagged(ec2, traces.tag) if traces.has_instances else ():
+        for instance in instances.tagged(ec2, traces.tag) if _has_instances(traces, region) else ():
             yield "instance", instance, region
         for kind, found in images.tagged(ec2, traces.tag):
             yield kind, found, region
-        for volume in volumes.tagged(ec2, [traces.tag]) if traces.has_volumes else ():
+        for volume in volumes.tagged(ec2, [traces.tag]) if _has_volumes(traces, region) else ():
             yield "volume", volume, region
         if traces.has_parameters:
             for name in parameters.tagged(client("ssm", region, endpoint), traces.tag):
                 yield "parameter", name, region
+
+
+def _has_instances(traces: Traces, region: str) -> bool:
+    return traces.has_instances and region not in traces.only_copies
+
+
+def _has_volumes(traces: Traces, region: str) -> bool:
+    return traces.has_volumes and region not in traces.only_copies
 
 
 def stored(endpoint: str | None, traces: Traces) -> Iterator[tuple[str, str, bool]]:
@@ -58,7 +67,7 @@ def remove(endpoint: str | None, traces: Traces) -> Iterator[str]:
     regions, as a protection may hold on for a day; then the images, then their snapshots, volumes and bundles.  Raises
     deregistration-cooldown, deregistration-protected, snapshot-in-use, and what AWS refuses.
     """
-    for region in traces.regions if traces.has_instances else ():
+    for region in (one for one in traces.regions if _has_instances(traces, one)):
         yield from (f"removed {made}" for made in _remove_instances(client("ec2", region, endpoint), traces))
     for region in traces.regions if traces.has_parameters else ():
         yield from _remove_parameters(endpoint, region, traces)
@@ -69,7 +78,8 @@ def remove(endpoint: str | None, traces: Traces) -> Iterator[str]:
         for journal in traces.journals:
             yield from (f"removed {made}" for made in images.remove(ec2, journal))
         yield from (f"removed {made}" for made in images.remove_tagged(ec2, traces.removal, traces.tag))
-        yield from (f"removed {made}" for made in _remove_volumes(ec2, traces))
+        if _has_volumes(traces, region):
+            yield from (f"removed {made}" for made in _remove_volumes(ec2, traces))
     # EC2 reads a bundle whenever an instance of its AMI starts.
     for region, place in traces.bundles:
         if count := bucket.delete(client("s3", region, endpoint), traces.removal, place):
@@ -83,9 +93,9 @@ def _remove_instances(ec2: Client, traces: Traces) -> Iterator[str]:
 
 
 def _remove_volumes(ec2: Client, traces: Traces) -> Iterator[str]:
-    for journal in traces.journals if traces.has_volumes else ():
+    for journal in traces.journals:
         yield from volumes.discard(ec2, journal)
-    for volume in volumes.tagged(ec2, [traces.tag]) if traces.has_volumes else ():
+    for volume in volumes.tagged(ec2, [traces.tag]):
         if volumes.delete(ec2, traces.removal, volume):
             yield volume
 

@@ -309,6 +309,9 @@ class LaunchInstance:
     key           whose private key that takes, in words; "" where nobody's does
     """
 
+    UNKEYED: ClassVar = frozenset({"wait_seconds", "user", "key"})
+    """An instance that runs is the same one however long it is waited for."""
+
     region: str
     image: str
     saves: str

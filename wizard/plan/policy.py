@@ -133,6 +133,11 @@ def _of_upload(action: UploadSnapshot) -> Iterator[Statement]:
 
 def _of_encryption(sid: str, region: str, key: str | None) -> Statement:
     """The use of one key, or by EBS alone of whichever is the account's default one."""
+    if key and ":alias/" in key:
+        # As a resource an alias is itself, and not its key (KMS Developer Guide, "Use aliases to control access").
+        account, _, alias = key.partition(":alias/")
+        named = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{alias}"}}
+        return {**_of_encryption(sid, region, f"{account}:key/*"), "Condition": named}
     used_by_ebs = {"StringLike": {"kms:ViaService": ["ec2.*.amazonaws.com*", "ebs.*.amazonaws.com*"]}}
     return {
         "Sid": sid,
@@ -212,7 +217,11 @@ def _of_bundle(action: UploadBundle) -> Iterator[Statement]:
         "Resource": objects,
         "Condition": {"StringEquals": {"s3:x-amz-acl": "aws-exec-read"}},
     }
-    yield {"Sid": "DeleteBundle", "Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": objects}
+    yield {"Sid": "DeleteBundle", "Effect": "Allow", "Action": DELETING, "Resource": objects}
+
+
+DELETING = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+"""Source: S3 API Reference, "DeleteObjects": the first always, the second for a version."""
 
 
 def _bucket(action: CheckBucket | UploadBundle) -> str:
@@ -226,6 +235,8 @@ def _of_registration(action: RegisterImage) -> Iterator[Statement]:
     yield _tagging("Image", images, "RegisterImage")
     yield _on_our_own("DeregisterImage", ["ec2:DeregisterImage"], images, action.build)
     yield _describing("ec2:DescribeImages", action.region)
+    # For `clean`, which looks for what carries the build's tag.
+    yield _describing("ec2:DescribeSnapshots", action.region)
 
 
 def _of_launch(action: LaunchInstance) -> Iterator[Statement]:

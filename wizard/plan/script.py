@@ -270,7 +270,8 @@ def _launch(action: LaunchInstance) -> str:
     one = f'--region {region} --instance-id "$(cat {saves}/instance-id)"'
     these = f'--region {region} --instance-ids "$(cat {saves}/instance-id)"'
     login = '"$address"'.join(map(shlex.quote, login_line("ADDRESS", action.key, action.user).split("ADDRESS")))
-    end = "" if action.keep else f"aws ec2 terminate-instances {these} > {saves}/terminated.json\n"
+    end = f"trap 'aws ec2 terminate-instances {these} > {saves}/terminated.json' EXIT\n"
+    ends = "" if action.keep else f"# Whatever comes: an instance costs as long as it runs.\n{end}"
     return f"""\
 cat > {saves}/request.json <<'END'
 {json.dumps(action.parameters, indent=2)}
@@ -280,13 +281,13 @@ sed -i "s/<image>/$(cat {action.image})/" {saves}/request.json
 cat /proc/sys/kernel/random/uuid > {saves}/client-token
 aws ec2 run-instances --region {region} --cli-input-json file://{saves}/request.json \\
   --client-token "$(cat {saves}/client-token)" --query 'Instances[0].InstanceId' --output text > {saves}/instance-id
-aws ec2 wait instance-running {these}
+{ends}aws ec2 wait instance-running {these}
 for (( second = 0; second < {action.wait_seconds}; second += 10 )); do
-  aws ec2 get-console-output {latest} {one} --output text --query Output > {saves}/console.log
+  aws ec2 get-console-output {latest} {one} --output text --query Output > {saves}/console.log || true
   if grep -q ' login: ' {saves}/console.log; then break; fi
   sleep 10
 done
 address=$(aws ec2 describe-instances {these} \\
   --query 'Reservations[0].Instances[0].PublicIpAddress' --output text)
 echo "To log in:" {login}
-{end}grep -q ' login: ' {saves}/console.log"""
+grep -q ' login: ' {saves}/console.log"""

@@ -49,6 +49,11 @@ class Journal:
             _sync_folder(self.path.parent)
 
 
+def is_fresh(record: Record, seconds: float) -> bool:
+    """Whether it is younger than so many seconds: so new that AWS may not show everywhere what came of it."""
+    return (datetime.now(UTC) - datetime.fromisoformat(record["at"])).total_seconds() < seconds
+
+
 def whole_lines(path: Path) -> list[str]:
     """The lines of an append-only file; a last one that a crash tore is left out."""
     try:

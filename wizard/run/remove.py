@@ -65,13 +65,27 @@ def _traces(maker: Maker) -> Any:
     records = [record for journal in journals for record in journal.records()]
     regions = {*maker.regions(), *(str(record["region"]) for record in records if "region" in record)}
     has_parameters = maker.has_parameters() or any(record["operation"] == "PutParameter" for record in records)
-    may_have_volumes = isinstance(maker, Build) and maker.recipe().volume is not None
+    volume = maker.recipe().volume if isinstance(maker, Build) else None
+    may_have_volumes = volume is not None and volume.instance is not None
     has_volumes = may_have_volumes or any(record["operation"] == "CreateVolume" for record in records)
     may_have_instances = isinstance(maker, Build) and maker.recipe().launch is not None
     has_instances = may_have_instances or any(record["operation"] == "RunInstances" for record in records)
     removal = maker.journal("clean", maker.tag)
     bundles = _bundles(maker, sorted(regions))
-    return Traces(maker.tag, sorted(regions), journals, removal, has_parameters, has_volumes, has_instances, bundles)
+    # Copies alone go to other regions: what runs or is attached is looked for where it was asked for.
+    worked_in = {record["region"] for record in records if record["operation"] in ("CreateVolume", "RunInstances")}
+    only_copies = regions - worked_in - {maker.regions()[0]}
+    return Traces(
+        maker.tag,
+        sorted(regions),
+        journals,
+        removal,
+        has_parameters,
+        has_volumes,
+        has_instances,
+        bundles,
+        frozenset(only_copies),
+    )
 
 
 def files(maker: Maker) -> None:

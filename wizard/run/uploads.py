@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,11 +24,12 @@ class Facts:
     image: str
     region: str
     practice: bool
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The folder of an upload; its name is also what BUILD_TAG says on its snapshots."""
+    """The folder of an upload."""
 
     folder: Path
 
@@ -38,16 +40,18 @@ class Upload:
 
     @property
     def tag(self) -> str:
-        """What BUILD_TAG says on what it makes in AWS."""
-        return self.folder.name
+        """What BUILD_TAG says on what it makes in AWS; no other machine's upload of the same path has it."""
+        return self.facts().tag or self.folder.name
 
     def facts(self) -> Facts:
         """What was settled when it was begun."""
         return Facts(**json.loads((self.folder / FACTS).read_text(encoding="utf-8")))
 
     def settle(self, facts: Facts) -> None:
-        """Writes that down."""
+        """Writes that down, with a tag that is drawn once."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        is_known = (self.folder / FACTS).exists()
+        facts = replace(facts, tag=self.tag if is_known else f"{self.id}-{uuid.uuid4().hex[:8]}")
         write_atomically(self.folder / FACTS, json.dumps(asdict(facts)))
 
     def regions(self) -> list[str]:

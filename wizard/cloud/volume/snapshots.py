@@ -13,7 +13,7 @@ from wizard.cloud.snapshot import LONGEST_COMPLETION, delete_snapshot, snapshot_
 from wizard.cloud.volume.volumes import LONGEST_UNSEEN
 from wizard.cloud.waiting import Asked, rest
 from wizard.explain import Failure
-from wizard.run.journal import Journal, Record
+from wizard.run.journal import Journal, Record, is_fresh
 
 TOKEN_TAG = "ami-wizard:token"
 """The tag on a snapshot that says which call made it."""
@@ -41,7 +41,8 @@ def create(
     asked = last_asked(journal, volume_id)
     if asked:
         snapshot_id = _made(ec2, journal, asked, cancelled)
-        if snapshot_id and snapshot_state(ec2, snapshot_id) in ("pending", "completed"):
+        state = snapshot_state(ec2, snapshot_id) if snapshot_id else None
+        if snapshot_id and (state in ("pending", "completed") or (state is None and is_fresh(asked, LONGEST_UNSEEN))):
             return snapshot_id
         if snapshot_id:
             delete_snapshot(ec2, journal, snapshot_id)

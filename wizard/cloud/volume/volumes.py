@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,7 +12,7 @@ from wizard.cloud.volume.instance import Instance
 from wizard.cloud.waiting import Asked, never, until
 from wizard.explain import Failure
 from wizard.plan.actions import BUILD_TAG
-from wizard.run.journal import Journal, Record
+from wizard.run.journal import Journal, Record, is_fresh
 
 LETTERS = "fghijklmnop"
 """Of the device names /dev/sd[f-p], which AWS recommends for data volumes.  Source: EC2 User Guide, "Device names"."""
@@ -49,7 +48,7 @@ def create(ec2: Client, journal: Journal, wanted: Mapping[str, Any], image: Mapp
     if asked and asked["region"] == ec2.meta.region_name:
         volume_id = created_id(journal, asked)
         fits = asked["image"] == image and {**asked["request"], **wanted} == asked["request"]
-        if fits and (volume_id is None or _is_fresh(asked) or describe(ec2, volume_id)):
+        if fits and (volume_id is None or is_fresh(asked, LONGEST_UNSEEN) or describe(ec2, volume_id)):
             # Where the answer was lost the same client token gives the same volume again.
             return _until_created(ec2, volume_id or _create(ec2, journal, asked["request"]), cancelled)
         discard(ec2, journal)
@@ -76,11 +75,6 @@ def _until_created(ec2: Client, volume_id: str, cancelled: Asked) -> str:
 
     late = Failure("volume-failed", volume=volume_id, state="still creating")
     return until(look, LONGEST_CREATION, late, cancelled)
-
-
-def _is_fresh(asked: Record) -> bool:
-    """So new that AWS may not know it everywhere."""
-    return (datetime.now(UTC) - datetime.fromisoformat(asked["at"])).total_seconds() < LONGEST_UNSEEN
 
 
 def created_id(journal: Journal, asked: Record) -> str | None:
@@ -233,8 +227,13 @@ def discard(ec2: Client, journal: Journal) -> list[str]:
         if (record["operation"], record["kind"], record.get("region")) != ("CreateVolume", "asked", region):
             continue
         heard = created_id(journal, record)
-        made |= dict.fromkeys([heard] if heard else tagged(ec2, _builds(record["request"])))
+        made |= dict.fromkeys([heard] if heard else _unattached(ec2, _builds(record["request"])))
     return [volume_id for volume_id in made if delete(ec2, journal, volume_id)]
+
+
+def _unattached(ec2: Client, builds: Iterable[str]) -> list[str]:
+    """Of these builds' volumes those that no instance has: where no answer was heard, nothing was attached."""
+    return [volume_id for volume_id in tagged(ec2, builds) if not (describe(ec2, volume_id) or {}).get("Attachments")]
 
 
 def tagged(ec2: Client, builds: Iterable[str]) -> list[str]:

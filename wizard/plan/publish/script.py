@@ -117,6 +117,9 @@ def _put_parameter(action: PutParameter) -> str:
 if aws ssm get-parameter {which} > /dev/null 2>&1; then how=(--overwrite); else how=(--tags {tags}); fi
 aws ssm put-parameter {which} --type String --data-type aws:ec2:image --value "$(cat {action.image})" "${{how[@]}}"
 # AWS checks the image after it has answered.
-until [ "$(aws ssm get-parameter {which} --query Parameter.Value --output text)" = "$(cat {action.image})" ]; do
+for (( second = 0; second < 180; second += 5 )); do
+  held=$(aws ssm get-parameter {which} --query Parameter.Value --output text)
+  if [ "$held" = "$(cat {action.image})" ]; then break; fi
   sleep 5
-done"""
+done
+[ "$held" = "$(cat {action.image})" ]"""
