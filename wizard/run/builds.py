@@ -10,6 +10,7 @@ import tempfile
 import tomllib
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from wizard.explain import Failure
 from wizard.files import write_atomically
 from wizard.plan.build import Occasion, build_id
 from wizard.recipe import Recipe, dumps
+from wizard.run.endpoint import endpoint
 from wizard.run.events import LAST, Event, read
 from wizard.run.journal import Journal, Record
 from wizard.run.uploads import Upload
@@ -127,16 +129,9 @@ class Build:
         """All events so far."""
         return (event for event, _ in read(self.events_path))
 
-    @contextlib.contextmanager
-    def cloud(self) -> Iterator[str | None]:
+    def cloud(self) -> AbstractContextManager[str | None]:
         """Where AWS is for this build: None for the real one, else the practice cloud's address while it is needed."""
-        if not self.facts().practice:
-            yield None
-            return
-        from wizard.cloud.practice.process import practice_cloud
-
-        with practice_cloud(folders.practice()) as endpoint:
-            yield endpoint
+        return endpoint(practice=self.facts().practice)
 
     def state(self) -> "State":
         """Where it stands, from its events and its lock."""

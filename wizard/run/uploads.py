@@ -4,6 +4,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 from wizard import folders
 from wizard.explain import Failure
 from wizard.files import write_atomically
+from wizard.run.endpoint import endpoint
 from wizard.run.journal import Journal
 
 FACTS = "upload.json"
@@ -70,16 +72,9 @@ class Upload:
         """All of them, one for each state of the image file."""
         return [Journal(path) for path in sorted(self.folder.glob("*.jsonl"))]
 
-    @contextlib.contextmanager
-    def cloud(self) -> Iterator[str | None]:
+    def cloud(self) -> AbstractContextManager[str | None]:
         """Where AWS is for it: None for the real one, else the practice cloud's address while it is needed."""
-        if not self.facts().practice:
-            yield None
-            return
-        from wizard.cloud.practice.process import practice_cloud
-
-        with practice_cloud(folders.practice()) as endpoint:
-            yield endpoint
+        return endpoint(practice=self.facts().practice)
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
